@@ -181,7 +181,7 @@ class Analysis:
         end: Last timestamp.
         bin_seconds: Width of a bin, None without timestamps.
         bins: Start of each bin; every `Event.timeline` has as many entries.
-        levels: Lines per bin for each level (`""` where the header has none); their sums are the lines per bin.
+        levels: Lines per bin for each level (`""` where the header has none); in sum, the lines per bin.
         level_counts: Lines of each level, with or without a timestamp.
         events: By count, descending.
         odd_lines: By rank.
