@@ -1,7 +1,7 @@
 """How findings are put: the words, figures and escapes that the report and the terminal share.
 
-Log lines are hostile input. Whatever a reader sees of them went through `visible`, which leaves no character that
-could move the cursor, reverse the reading direction or vanish.
+Log lines are hostile input. Whatever a reader sees of them went through `visible` or a `*_pieces` function,
+which leave no character that could move the cursor, reverse the reading direction or vanish.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from typing import NamedTuple
 from biglog.inference.analysis import Analysis, Burst, OddLine
 
 SCORE_NOTE = (
-    "A score ranks the lines of one log: higher is odder. It grows with a line's distance to the nearest common lines "
-    "as the encoder sees them, with how rare it is, with how severe it is, and with its absence from the baseline if "
-    "one was given. It is not a probability, and scores of different logs do not compare."
+    "A score ranks the lines of one log: higher is odder. It grows with a line's distance to the nearest "
+    "common lines as the encoder sees them, with how rare it is, with how severe it is, and with its absence "
+    "from the baseline if one was given. It is not a probability, and scores of different logs do not compare."
 )
 
 MASK_TOKEN = re.compile(r"<\*>|\[(?:NUM|TIMESTAMP|IP|CODE|FILE)\]")
 
-# Ranks: 0 unknown, 1 debug, 2 info, 3 warning, 4 error, 5 fatal. Syslog, log4j, Android, BGL and java.util.logging
-# names; Android has single letters.
+# The names of syslog, log4j, java.util.logging, BGL and Android (single letters); what is not here has rank 0.
 SEVERITIES = ("none", "debug", "info", "warning", "error", "fatal")
 _RANKS = {
     1: "trace debug verbose fine finer finest v d t",
@@ -34,7 +33,7 @@ _RANKS = {
 }
 _RANK_OF = {name: rank for rank, names in _RANKS.items() for name in names.split()}
 
-# Cc, Cf (bidirectional marks, zero width), Cs (lone surrogates), Co, Zl, Zp; a tab stays where tabs are wanted.
+# Controls, bidirectional and zero-width marks, lone surrogates, private use, line and paragraph separators.
 _INVISIBLE = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 _PLAIN_TEXT = re.compile(r"[\x20-\x7e]*\Z")
 
@@ -157,13 +156,13 @@ def _variety(analysis: Analysis) -> str:
         return ""
     new = sum(event.is_new is True for event in analysis.events)
     novelty = f"; {new:,} of them the baseline does not have" if new else ""
-    said = (
-        "They say the same thing, one event"
-        if events == 1
-        else f"They say {events:,} different things (events)"
-    )
     if analysis.lines == 1:
-        said = "It is one event"
+        return ""
+    said = (
+        f"They say {events:,} different things (events)"
+        if events > 1
+        else "They all say the same (one event)"
+    )
     top = sum(event.share for event in analysis.events[:3])
     commonest = f"; the three most common make up {percent(min(top, 1.0))} of the lines" if events > 6 else ""
     return f"{said}{commonest}{novelty}."
@@ -202,7 +201,8 @@ def burst_words(burst: Burst) -> str:
     """Return a burst as a sentence."""
     seconds = (burst.end - burst.start).total_seconds()
     within = f" within {duration(seconds)}" if seconds else " at once"
-    return f"{plural(burst.count, 'line')}{within} from {moment(burst.start)}; an even rate would give {burst.expected:.1f}"
+    lines = plural(burst.count, "line")
+    return f"{lines}{within} from {moment(burst.start)}; an even rate would give {burst.expected:.1f}"
 
 
 def alike_words(odd: OddLine) -> str:
@@ -211,7 +211,7 @@ def alike_words(odd: OddLine) -> str:
 
 
 class Piece(NamedTuple):
-    """A stretch of text and its kind: `""`, `token` (a mask token), `value` (masked), `header`, `escape`, `cut`."""
+    """A stretch of text and its kind: `""`, `token` (mask), `value` (masked), `header`, `escape` or `cut`."""
 
     text: str
     kind: str
@@ -237,8 +237,8 @@ def text_pieces(text: str, limit: int = 2000) -> list[Piece]:
 def line_pieces(odd: OddLine, limit: int = 2000) -> list[Piece]:
     """Split an odd line into its header, its masked values and the rest of its content.
 
-    The header is what stands before the content in the raw line; where the content does not stand there as it is
-    (bytes were replaced), the content is shown alone.
+    The header is what stands before the content in the raw line; where the content does not stand there as
+    it is (bytes were replaced), the content is shown alone.
     """
     at = odd.line.rfind(odd.content) if odd.content else len(odd.line)
     pieces = _escapes(odd.line[: min(max(at, 0), limit)], "header")
