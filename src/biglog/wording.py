@@ -17,12 +17,12 @@ from biglog.inference.analysis import Analysis, Burst, OddLine
 SCORE_NOTE = (
     "A score ranks the lines of one log: higher is odder. It grows with a line's distance to the nearest "
     "common lines as the encoder sees them, with how rare it is, with how severe it is, and with its absence "
-    "from the baseline if one was given. It is not a probability, and scores of different logs do not compare."
+    "from the baseline if one was given. It is no probability, and scores of different logs do not compare."
 )
 
 MASK_TOKEN = re.compile(r"<\*>|\[(?:NUM|TIMESTAMP|IP|CODE|FILE)\]")
 
-# The names of syslog, log4j, java.util.logging, BGL and Android (single letters); what is not here has rank 0.
+# The names of syslog, log4j, java.util.logging, BGL and Android (single letters); others have rank 0.
 SEVERITIES = ("none", "debug", "info", "warning", "error", "fatal")
 _RANKS = {
     1: "trace debug verbose fine finer finest v d t",
@@ -158,11 +158,7 @@ def _variety(analysis: Analysis) -> str:
     novelty = f"; {new:,} of them the baseline does not have" if new else ""
     if analysis.lines == 1:
         return ""
-    said = (
-        f"They say {events:,} different things (events)"
-        if events > 1
-        else "They all say the same (one event)"
-    )
+    said = f"They say {events:,} different things (events)" if events > 1 else "All say the same (one event)"
     top = sum(event.share for event in analysis.events[:3])
     commonest = f"; the three most common make up {percent(min(top, 1.0))} of the lines" if events > 6 else ""
     return f"{said}{commonest}{novelty}."
