@@ -147,6 +147,8 @@ def _extent(analysis: Analysis) -> str:
     seconds = (analysis.end - analysis.start).total_seconds()
     if not seconds:
         return f"{what}, all from {moment(analysis.start)}."
+    if analysis.start.date() == analysis.end.date():
+        return f"{what} over {duration(seconds)}, from {moment(analysis.start)} to {analysis.end:%H:%M:%S}."
     return f"{what} over {duration(seconds)}, from {moment(analysis.start)} to {moment(analysis.end)}."
 
 
@@ -236,8 +238,9 @@ def line_pieces(odd: OddLine, limit: int = 2000) -> list[Piece]:
     The header is what stands before the content in the raw line; where the content does not stand there as
     it is (bytes were replaced), the content is shown alone.
     """
-    at = odd.line.rfind(odd.content) if odd.content else len(odd.line)
-    pieces = _escapes(odd.line[: min(max(at, 0), limit)], "header")
+    line = odd.line.rstrip("\r\n")
+    at = line.rfind(odd.content) if odd.content else len(line)
+    pieces = _escapes(line[: min(max(at, 0), limit)], "header")
     position, content = 0, odd.content[: max(limit - max(at, 0), 0)]
     for start, end, token in sorted(odd.spans):
         if not position <= start < end <= len(content):
@@ -245,7 +248,7 @@ def line_pieces(odd: OddLine, limit: int = 2000) -> list[Piece]:
         pieces += _escapes(content[position:start], "")
         pieces += [piece._replace(title=token) for piece in _escapes(content[start:end], "value")]
         position = end
-    whole = odd.line if at >= 0 else odd.content
+    whole = line if at >= 0 else odd.content
     return pieces + _escapes(content[position:], "") + _cut(whole, limit)
 
 
