@@ -2,9 +2,9 @@
 
 The file makes no request: style, script and (where there is a timeline) plotly.js are inside it, and a
 content security policy pins the scripts by their SHA-256, so that a log line which found a way past the
-escaping would still not run. plotly.js ships as one bundle of 4.8 MB; gzip and base64 bring it to 2.0 MB, and
-the browser's own `DecompressionStream` unpacks it. Until then, and without JavaScript, a static drawing stands
-in its place.
+escaping would still not run. plotly.js ships as one bundle of 4.8 MB; gzip and base64 bring it to 2.0 MB,
+and the browser's own `DecompressionStream` unpacks it. Until then, and without JavaScript, a static drawing
+stands in its place.
 """
 
 from __future__ import annotations

@@ -238,18 +238,17 @@ def line_pieces(odd: OddLine, limit: int = 2000) -> list[Piece]:
     The header is what stands before the content in the raw line; where the content does not stand there as
     it is (bytes were replaced), the content is shown alone.
     """
-    line = odd.line.rstrip("\r\n")
-    at = line.rfind(odd.content) if odd.content else len(line)
+    line, message = odd.line.rstrip("\r\n"), odd.content.rstrip("\r\n")
+    at = line.rfind(message) if message else len(line)
     pieces = _escapes(line[: min(max(at, 0), limit)], "header")
-    position, content = 0, odd.content[: max(limit - max(at, 0), 0)]
+    position, content = 0, message[: max(limit - max(at, 0), 0)]
     for start, end, token in sorted(odd.spans):
         if not position <= start < end <= len(content):
             continue
         pieces += _escapes(content[position:start], "")
         pieces += [piece._replace(title=token) for piece in _escapes(content[start:end], "value")]
         position = end
-    whole = line if at >= 0 else odd.content
-    return pieces + _escapes(content[position:], "") + _cut(whole, limit)
+    return pieces + _escapes(content[position:], "") + _cut(line if at >= 0 else message, limit)
 
 
 def _cut(text: str, limit: int) -> list[Piece]:
