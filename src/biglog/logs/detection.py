@@ -1,0 +1,201 @@
+"""Which layout a log has: generic layouts beside the sixteen domains, and the choice among them on a sample."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import polars as pl
+
+from biglog.errors import InputError
+from biglog.logs.domains import DOMAINS, SYSLOG_HOST, SYSLOG_TAG
+from biglog.logs.formats import PLAIN, Format, Layout, layout_from_notation
+from biglog.logs.timestamps import FORMATS
+
+SAMPLE_LINES: Final = 1000
+_SAMPLE_CHARACTERS: Final = 4096
+# Less than this share of lines with a header is chance, not a layout (stack traces can be most of a log).
+_ENOUGH: Final = 0.1
+# Layouts this close to the best count as equal, and the more specific one wins.
+_TIE: Final = 0.005
+
+_LEVEL: Final = (
+    "(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|SEVERE|FATAL|CRITICAL|ALERT|EMERGENCY|AUDIT|CONFIG|FINE|FINER|FINEST"
+    "|VERBOSE|INFORMATION|ERR|CRIT|EMERG|PANIC|LOG"
+    "|Trace|Debug|Info|Notice|Warn|Warning|Error|Severe|Fatal|Critical|Verbose|Information"
+    "|trace|debug|info|notice|warn|warning|error|severe|fatal|critical|alert|emergency|err|crit|emerg|panic)"
+)
+_LOGGER: Final = r"[A-Za-z_$][A-Za-z0-9_.$/-]*"
+_FIELDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "Level": _LEVEL,
+        "Logger": _LOGGER,
+        "Thread": r"[^\]]*",
+        "Pid": "[0-9]+",
+        "Tid": "[0-9]+",
+        "Host": SYSLOG_HOST,
+    }
+)
+_SYSLOG: Final = {"Host": SYSLOG_HOST, "Component": SYSLOG_TAG, "Pid": "[0-9]+", "Pri": "[0-9]{1,3}"}
+
+
+def _row(name: str, notation: str, time: str, **extra: str) -> Layout:
+    return Layout(name, notation, FORMATS[time], fields={**_FIELDS, **extra})
+
+
+_STANDARD = (
+    Layout(
+        "rfc5424",
+        r"\x3C<Pri>\x3E1 <Time> <Host> <Component> <Pid> <Msgid> <Data> (\x{FEFF})?<Content>",
+        FORMATS["iso"],
+        fields={"Pri": "[0-9]{1,3}", "Data": r'(?:-|(?:\[(?:[^"\]]|"(?:[^"\\]|\\.)*")*\])+)'},
+        columns={"Pri": "level"},
+        levels="pri",
+    ),
+    Layout(
+        "rfc3164-priority",
+        r"\x3C<Pri>\x3E<Time> <Host> (<Component>(\[<Pid>\])?: )?<Content>",
+        FORMATS["rfc3164"],
+        fields=_SYSLOG,
+        columns={"Pri": "level"},
+        levels="pri",
+    ),
+    Layout(
+        "rfc3164", r"<Time> <Host> (<Component>(\[<Pid>\])?: )?<Content>", FORMATS["rfc3164"], fields=_SYSLOG
+    ),
+    Layout(
+        "syslog-iso",
+        r"<Time> <Host> <Component>(\[<Pid>\])?: <Content>",
+        FORMATS["iso"],
+        fields={**_SYSLOG, "Component": r"[^ :\[\]]+"},
+    ),
+    Layout(
+        "klog",
+        r"<Level><Time> <Pid> <Component>\] <Content>",
+        FORMATS["klog"],
+        fields={"Level": "[IWEFDV]", "Pid": "[0-9]+", "Component": r"[^ \]]+"},
+    ),
+    Layout(
+        "cri",
+        "<Time> <Stream> <Tag> <Content>",
+        FORMATS["iso"],
+        fields={"Stream": "(?:stdout|stderr)", "Tag": "[FP]"},
+    ),
+    Layout(
+        "access", r"<Host> <Ident> <User> \[<Time>\] <Content>", FORMATS["clf"], fields={"User": r"[^\[]+?"}
+    ),
+    Layout(
+        "apache-error",
+        r"\[<Time>\] \[<Component>:<Level>\] (\[pid <Pid>(:tid [0-9]+)?\] )?<Content>",
+        FORMATS["weekday"],
+        fields={"Component": "[a-z0-9_-]*", "Level": "[a-z0-9]+", "Pid": "[0-9]+"},
+    ),
+    Layout("nginx-error", r"<Time> \[<Level>\] <Pid>#<Tid>: <Content>", FORMATS["slashes"], fields=_FIELDS),
+    Layout(
+        "wifi",
+        r"[A-Z][a-z]{2} <Time> (\[<Component>\]/)?<Content>",
+        FORMATS["rfc3164-fraction"],
+        fields={"Component": r"[^\]]+"},
+    ),
+    Layout("dmesg", r"\[ *[0-9]+\.[0-9]{6}\] <Content>"),
+)
+
+# What follows the timestamp in logs of programs, most telling first.
+_TAILS: Final = (
+    ("spring", r"<Level> <Pid> --- (\[[^\]]*\] )*<Logger> *: <Content>"),
+    ("oslo", r"<Pid> <Level> <Logger> (\[(-|req-[^\]]*)\] )?<Content>"),
+    ("loguru", r"\| <Level> *\| <Logger>[^ ]* - <Content>"),
+    ("python", "- <Logger> - <Level> - <Content>"),
+    ("level-thread-logger", r"\[?<Level>\]? +\[<Thread>\] <Logger>:? (- )?<Content>"),
+    ("thread-level-logger", r"\[<Thread>\] \[?<Level>\]? +<Logger>( -|:) <Content>"),
+    ("level-logger", r"(- )?\[?<Level>\]?:? +<Logger>( -|:) <Content>"),
+    ("thread-level", r"\[<Thread>\] (- )?\[?<Level>\]?:? (- )?<Content>"),
+    ("level", r"([-|] )?\[?<Level>\]?:?( [-|])? <Content>"),
+)
+_PROGRAM_TIMES: Final = ("iso", "slashes")
+_BARE_TIMES: Final = ("iso", "slashes", "short-slashes", "weekday", "asctime", "rfc3164-fraction", "rfc3164", "clf",
+                      "bluegene", "epoch", "epoch-ms", "epoch-us", "epoch-ns")  # fmt: skip
+
+
+def _name(kind: str, time: str) -> str:
+    return kind if time == "iso" else f"{kind}/{time}"
+
+
+_PROGRAMS = tuple(
+    _row(_name(kind, time), rf"\[?<Time>\]? {tail}", time) for kind, tail in _TAILS for time in _PROGRAM_TIMES
+)
+_BARE = tuple(_row(_name("timestamp", time), r"\[?<Time>\]?:? <Content>", time) for time in _BARE_TIMES)
+
+LAYOUTS: Final[Mapping[str, Format]] = MappingProxyType(
+    {
+        row.name: row
+        for row in (*(domain.layout for domain in DOMAINS.values()), *_STANDARD, *_PROGRAMS, *_BARE, PLAIN)
+    }
+)
+"""Every layout by name, the more specific before the less specific."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A format for a source.
+
+    Attributes:
+        format: What reads its header.
+        confidence: Share of sampled lines it can read, 0..1.
+    """
+
+    format: Format
+    confidence: float
+
+
+def choose(lines: pl.Series) -> Choice:
+    """Recognise a layout on lines of a log.
+
+    Args:
+        lines: The first lines of a source; a thousand of them, evenly spread, are looked at.
+
+    Returns:
+        The most specific of the layouts that read most lines, or `plain` if none reads a tenth of them.
+    """
+    sample = _sample(lines)
+    shares = {name: row.match(sample) for name, row in LAYOUTS.items() if row is not PLAIN}
+    best = max(shares.values())
+    if sample.is_empty() or best < _ENOUGH:
+        return Choice(PLAIN, 1.0 - best)
+    name = next(name for name, share in shares.items() if share >= best - _TIE)
+    return Choice(LAYOUTS[name], shares[name])
+
+
+def chosen(form: Format, lines: pl.Series) -> Choice:
+    """A format that the caller chose; a user's notation learns its timestamp format from the lines."""
+    if isinstance(form, Layout):
+        form = form.learn(_sample(lines))
+    return Choice(form, 1.0)
+
+
+def named(text: str) -> Format:
+    """The format of a name, or of a notation in Loghub's style.
+
+    Raises:
+        InputError: No such name (the nearest ones are suggested), or a notation that makes no sense.
+    """
+    if "<" in text:
+        return layout_from_notation(text)
+    by_lower = {name.lower(): row for name, row in LAYOUTS.items()}
+    found = by_lower.get(text.strip().lower())
+    if found is not None:
+        return found
+    near = difflib.get_close_matches(text.lower(), by_lower, n=3, cutoff=0.5)
+    names = ", ".join(by_lower[name].name for name in near) if near else ", ".join(DOMAINS)
+    raise InputError(
+        f"unknown layout {text!r}", remedy=f"Known are for instance {names}; or write '<Time> <Content>'"
+    )
+
+
+def _sample(lines: pl.Series) -> pl.Series:
+    step = max(1, len(lines) // SAMPLE_LINES)
+    spread = lines.gather_every(step).str.head(_SAMPLE_CHARACTERS)
+    return spread.filter(spread.str.strip_chars() != "")
