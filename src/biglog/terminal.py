@@ -1,6 +1,7 @@
 """An analysis on a terminal: the finding, a bar of lines over time, the commonest events and the odd lines.
 
-Log text reaches Rich only as `Text` that went through `visible`: never as markup, never with a control character.
+Log text reaches Rich only as `Text` that went through `visible` or was split into pieces: never as
+markup, never with a control character.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _LINES_SHOWN = 3
 def print_summary(analysis: Analysis, console: Console, max_events: int = 12, max_odd: int = 10) -> None:
     """Print what is in a log and what is odd in it.
 
-    Fits the console's width from 60 columns up. On a console without colours or without Unicode, nothing is lost.
+    Fits the console's width from 60 columns up. Without colours or Unicode, nothing is lost.
 
     Args:
         analysis: What to print.
@@ -215,9 +216,6 @@ def _print_one(odd: OddLine, say: _Speaker, many: bool) -> None:
     text = _text(content)
     text.truncate(max(say.width - 5, 20) * _LINES_SHOWN, overflow="ellipsis")
     reasons = "; ".join([*odd.reasons, *([] if odd.count <= 1 else [alike_words(odd)])])
-    say(Padding(say.encodable(text), (0, 0, 0, 4)))
-    say(
-        Padding(
-            say.encodable(Text.assemble(*_parts(text_pieces(reasons, 400)), style="italic")), (0, 0, 0, 4)
-        )
-    )
+    say(Padding(say.encodable(text), (0, 0, 0, 4), expand=False))
+    why = Text.assemble(*_parts(text_pieces(reasons, 400)), style="italic")
+    say(Padding(say.encodable(why), (0, 0, 1, 4), expand=False))
