@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from biglog.logs import masking
 from biglog.logs.masking import MASK_TOKENS, MASKS, Mask, normal_form, normal_forms, normalizer, spans, values
 
-# Contents of Loghub's 2k samples (https://github.com/logpai/loghub), of an Apache access log and of application logs.
+# Contents of Loghub's 2k samples (https://github.com/logpai/loghub) and of other servers' logs.
 EXAMPLES = [
     (
         "PacketResponder 1 for block blk_38865049064139660 terminating",

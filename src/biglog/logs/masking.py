@@ -1,22 +1,23 @@
-r"""Normal forms: values become typed mask tokens, so that lines which differ in values only are one line to the model.
+r"""Normal forms: values become typed mask tokens, so lines that differ in values only are one to the model.
 
 One versioned table, :data:`MASKS`, says what is masked. Three engines apply it: Polars on whole columns
-(:func:`normal_forms`), ``tokenizer.json`` through :func:`normalizer` (so that plain ``AutoTokenizer`` on raw content gives
-the same ids), and Python's ``re`` where positions are needed (:func:`spans`). They agree because the patterns keep to what
-all three read alike: ASCII classes, greedy repetition, ordered alternation, and two edges, ``<L>`` (no ASCII word character
-before) and ``<R>`` (none after), which each dialect spells its own way.
+(:func:`normal_forms`), ``tokenizer.json`` through :func:`normalizer` (so that plain ``AutoTokenizer`` on raw
+content gives the same ids), and Python's ``re`` where positions are needed (:func:`spans`). They agree as the
+patterns keep to what all three read alike: ASCII classes, greedy repetition, ordered alternation, and two edges,
+``<L>`` (no ASCII word character before) and ``<R>`` (none after), which each dialect spells its own way.
 
-The rows are applied in passes, in table order; neighbours with one replacement are one pass (an ordered alternation). No
-pattern can match a square bracket, so no pass reads what an earlier one wrote. A mask token ends a word, though, so masking
-a normal form again can mask more: whoever tokenizes normal forms switches the tokenizer's own masks off.
+The rows are applied in passes, in table order; neighbours with one replacement are one pass (an ordered
+alternation). No pattern can match a square bracket, so no pass reads what an earlier one wrote. A mask token
+ends a word, though, so masking a normal form again can mask more: whoever tokenizes normal forms switches the
+tokenizer's own masks off.
 
-What a mask hides, no task can see. Which values are hidden was decided by measurement: ``benchmarks/masking_ablation.py``.
+What a mask hides, no task can see. Which values are hidden was decided by measurement, by
+``benchmarks/masking_ablation.py``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -60,7 +61,7 @@ class Mask:
 
     Attributes:
         kind: Name of the kind of value, as parameters report it.
-        replacement: What the normal form shows: a mask token; for a few kinds a literal that keeps their meaning.
+        replacement: What the normal form shows: a mask token, or for a few kinds a telling literal.
         pattern: The value, in the dialect the module's docstring describes.
         before: Literal text that must stand before the value, and stays.
         after: Literal text that must stand after the value, and stays.
@@ -110,7 +111,8 @@ MASKS: tuple[Mask, ...] = (
     Mask(
         "month-day",
         "[TIMESTAMP]",
-        rf"<L>{_DAY}{_MONTH} [0-9]{{1,2}}(?:,? [0-9]{{4}})?(?:,? {_CLOCK})?(?: (?:[A-Z]{{3,4}} )?(?:19|20)[0-9]{{2}})?<R>",
+        rf"<L>{_DAY}{_MONTH} [0-9]{{1,2}}(?:,? [0-9]{{4}})?(?:,? {_CLOCK})?"
+        r"(?: (?:[A-Z]{3,4} )?(?:19|20)[0-9]{2})?<R>",
     ),
     Mask("clock", "[TIMESTAMP]", r"<L>[0-2]?[0-9]:[0-5][0-9]:[0-5][0-9](?:[.,:][0-9]+)?(?: ?[AP]M)?<R>"),
     # The class of an HTTP status is what tells a failure; only the rest of it is a value.
@@ -309,8 +311,8 @@ def values(contents: pl.Series) -> pl.DataFrame:
         contents: Contents, dtype String, shape (n,).
 
     Returns:
-        One row a value, in order: ``row`` (index into contents), ``position`` (which mask token of the normal form, from 0),
-        ``token`` and ``value``. A mask token that a content spells out itself is its own value.
+        One row a value, in order: ``row`` (index into contents), ``position`` (which mask token of the normal
+        form, from 0), ``token`` and ``value``. A mask token that a content spells out is its own value.
     """
     frame = pl.DataFrame(
         {"text": contents.fill_null("").str.replace_all(f"[{_MARKERS}]", "\ufffd")}

@@ -1,0 +1,102 @@
+"""Checkpoints from anywhere - embedded, folder, cache, Hub - with errors that say what is wrong and what to do."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from biglog.checkpoints import DEFAULT_CHECKPOINT, checkpoint_path
+from biglog.errors import CheckpointError
+from modeling_biglog import BigLogModel
+
+MODEL_TYPES = ("biglog", "bert")
+"""Config types that load into the encoder; the second is how the authors publish theirs."""
+
+
+def load_checkpoint(
+    name_or_path: str | Path | None = None, *, revision: str | None = None
+) -> tuple[BigLogModel, PreTrainedTokenizerBase, str]:
+    """Loads an encoder and its tokenizer.
+
+    Args:
+        name_or_path: A folder, a Hub id, or the name of an embedded checkpoint; None is the embedded default.
+        revision: Branch, tag or commit of a Hub repository.
+
+    Returns:
+        The encoder in eval mode, its tokenizer, and its name for reports.
+
+    Raises:
+        CheckpointError: It is missing, damaged, or neither of our type nor of BERT's.
+    """
+    source, name = _resolve(name_or_path)
+    with _quiet():
+        try:
+            config = AutoConfig.from_pretrained(source, revision=revision)
+            if config.model_type not in MODEL_TYPES:
+                raise CheckpointError(
+                    f"a checkpoint of type {config.model_type!r} is not a log encoder",
+                    where=name,
+                    remedy="Give a BigLog checkpoint, or one of BERT's type",
+                )
+            model = BigLogModel.from_pretrained(source, revision=revision)
+            tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+        except CheckpointError:
+            raise
+        except RepositoryNotFoundError as error:
+            remedy = "Check the id; a private repository needs `hf auth login`"
+            raise CheckpointError("no such model on the Hub", where=name, remedy=remedy) from error
+        except (LocalEntryNotFoundError, HfHubHTTPError) as error:
+            remedy = (
+                "Check the connection, give a folder, or leave --model out to use the embedded checkpoint"
+            )
+            raise CheckpointError("the Hub cannot be reached", where=name, remedy=remedy) from error
+        except Exception as error:  # each library raises its own for a damaged file
+            raise CheckpointError(_first_line(error), where=name, remedy="Fetch or save it again") from error
+    return model.eval(), tokenizer, name
+
+
+def _resolve(name_or_path: str | Path | None) -> tuple[str, str]:
+    """Returns what `from_pretrained` takes, and the checkpoint's name; a folder comes before an embedded name."""
+    if name_or_path is None:
+        return str(checkpoint_path()), DEFAULT_CHECKPOINT
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise CheckpointError(
+                "this folder holds no config.json", where=path, remedy="Give a checkpoint's folder"
+            )
+        return str(path), str(name_or_path)
+    if path.is_file():
+        raise CheckpointError("this is a file", where=path, remedy="Give the checkpoint's folder")
+    if str(name_or_path) == DEFAULT_CHECKPOINT:
+        return str(checkpoint_path()), DEFAULT_CHECKPOINT
+    if path.is_absolute() or str(name_or_path).count("/") > 1 or str(name_or_path).startswith("."):
+        raise CheckpointError("no such folder", where=path, remedy="Give a checkpoint's folder or a Hub id")
+    return str(name_or_path), str(name_or_path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the library's progress bars and load reports off the terminal: heads that we do not use are no news."""
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines() or [type(error).__name__]
+    return f"the checkpoint cannot be loaded: {text[0].rstrip('.')}"
