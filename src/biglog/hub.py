@@ -1,0 +1,264 @@
+"""Checkpoints of ours saved as a Hub has them, and published to a Hub."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from biglog.checkpoints import DEFAULT_CHECKPOINT
+from biglog.errors import BigLogError, CheckpointError, InputError, OutputError
+from biglog.repository import CARD, assemble, check_repo_id, find_checkpoint, save_to_cache
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+__all__ = ["PublishResult", "RepoFile", "assemble", "check_card", "publish", "save", "save_to_cache"]
+
+_PREFLIGHT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class RepoFile:
+    """One file of a repository and its size in bytes."""
+
+    path: str
+    size: int
+
+
+@dataclass(frozen=True)
+class PublishResult:
+    """What `publish` sent, or would send.
+
+    Attributes:
+        repo_id: The repository, ``<owner>/<name>``.
+        url: Its page on the Hub.
+        files: Every file of the repository as published, by path.
+        revision: The branch that was written.
+        commit: Id of the commit that holds these files; None for a dry run.
+        changed: Whether that commit is new; not so where the Hub held the same files, nor in a dry run.
+        tag: The tag that points to the commit, if one was asked for.
+        dry_run: Whether nothing was sent.
+    """
+
+    repo_id: str
+    url: str
+    files: tuple[RepoFile, ...]
+    revision: str
+    commit: str | None
+    changed: bool
+    tag: str | None
+    dry_run: bool
+
+
+def save(
+    target: str | Path,
+    *,
+    checkpoint: str | Path = DEFAULT_CHECKPOINT,
+    bert: bool = False,
+    force: bool = False,
+) -> Path:
+    """Writes a checkpoint to a folder, so that `AutoModel.from_pretrained(target)` works beside it.
+
+    Args:
+        target: The folder; ``biglog`` makes `from_pretrained("biglog")` work literally.
+        checkpoint: A folder, or the name of an embedded checkpoint.
+        bert: Write the sibling typed ``bert`` (see `assemble`).
+        force: Write into `target` whatever it holds; files of other names stay.
+
+    Returns:
+        The folder written, as an absolute path.
+
+    Raises:
+        CheckpointError: The checkpoint is missing, damaged or of another kind.
+        OutputError: `target` is in use, or cannot be written.
+    """
+    return assemble(checkpoint, target, bert=bert, force=force)
+
+
+def publish(
+    checkpoint: str | Path,
+    repo_id: str,
+    *,
+    bert: bool = False,
+    private: bool = False,
+    token: str | None = None,
+    revision: str | None = None,
+    tag: str | None = None,
+    message: str | None = None,
+    dry_run: bool = False,
+) -> PublishResult:
+    """Publishes a checkpoint to a Hub: weights, tokenizer, card and code, in one commit.
+
+    The checkpoint and the card are checked before anything is sent. The Hub is the one of HF_ENDPOINT.
+
+    Args:
+        checkpoint: A folder, or the name of an embedded checkpoint. It must have a card, README.md.
+        repo_id: ``<owner>/<name>``; created if it does not exist.
+        bert: Publish the sibling typed ``bert`` (see `assemble`).
+        private: Create the repository as a private one (an existing one keeps its visibility).
+        token: A token that may write; by default HF_TOKEN or the one `hf auth login` keeps.
+        revision: The branch to write, made from main if it does not exist; by default main.
+        tag: A tag to put on the commit.
+        message: First line of the commit message.
+        dry_run: Lay out and check everything, list the files, send nothing.
+
+    Returns:
+        What was sent, or would be.
+
+    Raises:
+        InputError: The id has no owner or is not valid, or there is no token.
+        CheckpointError: The checkpoint or its card is missing, damaged or of another kind.
+        OutputError: The Hub refuses or cannot be reached, or the tag exists on another commit.
+    """
+    from huggingface_hub import constants
+
+    check_repo_id(repo_id)
+    if "/" not in repo_id:
+        raise InputError(
+            f"{repo_id!r} has no owner, and a Hub creates no repository without one",
+            remedy=f"Publish to <owner>/{repo_id}, where <owner> is your user or organisation name",
+        )
+    source = find_checkpoint(checkpoint)
+    check_card(source / CARD)
+    with tempfile.TemporaryDirectory(prefix="biglog-publish-") as scratch:
+        folder = assemble(source, Path(scratch) / "repo", bert=bert)
+        files = tuple(RepoFile(path.name, path.stat().st_size) for path in sorted(folder.iterdir()))
+        commit, changed = None, False
+        if not dry_run:
+            title = message or f"Publish {source.name}" + (" as BERT" if bert else "")
+            with _hub_errors(repo_id):
+                api = _connect(token)
+                api.create_repo(repo_id, private=private or None, exist_ok=True)
+                commit, changed = _upload(api, repo_id, folder, revision, title)
+                if tag is not None:
+                    _tag(api, repo_id, tag, commit)
+    url = f"{constants.ENDPOINT}/{repo_id}"
+    return PublishResult(repo_id, url, files, revision or "main", commit, changed, tag, dry_run)
+
+
+def check_card(path: Path) -> None:
+    """Checks a model card as `huggingface_hub` does: a YAML mapping, with evaluation results it can read.
+
+    Args:
+        path: The card, README.md.
+
+    Raises:
+        CheckpointError: The card is missing, or its metadata is.
+    """
+    import yaml
+    from huggingface_hub import ModelCard
+    from huggingface_hub.repocard import REGEX_YAML_BLOCK
+
+    if not path.is_file():
+        raise CheckpointError(
+            "the checkpoint has no card", where=path, remedy="Write its card, then publish it"
+        )
+    text = path.read_text(encoding="utf-8")
+    problem, line = None, None
+    if REGEX_YAML_BLOCK.search(text) is None:
+        problem, line = "the card does not begin with a metadata block (--- ... ---)", 1
+    else:
+        try:
+            ModelCard(text)
+        except yaml.MarkedYAMLError as error:
+            # The block's first line is the second of the file.
+            problem = f"the card's metadata is not YAML: {error.problem}"
+            line = error.problem_mark.line + 2 if error.problem_mark else None
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            problem = f"the card's metadata is wrong: {error}"
+    if problem is not None:
+        raise CheckpointError(problem, where=path, line=line, remedy="Correct the card, then publish it")
+
+
+def _connect(token: str | None) -> HfApi:
+    """Returns a client whose token the Hub has accepted, asked once: its own calls retry for long."""
+    from huggingface_hub import HfApi, get_session, get_token, hf_raise_for_status
+
+    token = token or get_token()
+    if token is None:
+        raise InputError(
+            "publishing needs a token of the Hub, and there is none",
+            remedy="Log in with `hf auth login`, or set HF_TOKEN to a token that may write",
+        )
+    api = HfApi(token=token, library_name="biglog")
+    url = f"{api.endpoint}/api/whoami-v2"
+    headers = {"authorization": f"Bearer {token}"}
+    hf_raise_for_status(get_session().get(url, headers=headers, timeout=_PREFLIGHT_SECONDS))
+    return api
+
+
+def _upload(api: HfApi, repo_id: str, folder: Path, revision: str | None, title: str) -> tuple[str, bool]:
+    """Uploads a folder; returns the commit that holds it and whether that commit is new."""
+    if revision is not None and revision != "main":
+        api.create_branch(repo_id, branch=revision, exist_ok=True)
+    before = api.repo_info(repo_id, revision=revision).sha
+    info = api.upload_folder(repo_id=repo_id, folder_path=folder, revision=revision, commit_message=title)
+    return info.oid, info.oid != before
+
+
+def _tag(api: HfApi, repo_id: str, tag: str, commit: str) -> None:
+    """Puts a tag on a commit, unless it is there already."""
+    known = {ref.name: ref.target_commit for ref in api.list_repo_refs(repo_id).tags}
+    if tag not in known:
+        api.create_tag(repo_id, tag=tag, revision=commit)
+    elif known[tag] != commit:
+        raise OutputError(
+            f"{repo_id} was published as commit {commit}, but its tag {tag!r} is on {known[tag]}",
+            remedy="Publish again with another tag",
+        )
+
+
+@contextmanager
+def _hub_errors(repo_id: str) -> Iterator[None]:
+    """Turns what the client raises into an error with a remedy."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
+
+    hub = constants.ENDPOINT
+    try:
+        yield
+    except BigLogError:
+        raise
+    except Exception as error:
+        # The client wraps what happens to a large file in a RuntimeError.
+        cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
+        if isinstance(cause, OfflineModeIsEnabled):
+            problem, remedy = "the Hub client is set to work offline", "Unset HF_HUB_OFFLINE to publish"
+        elif isinstance(cause, HfHubHTTPError):
+            problem, remedy = _refusal(
+                cause.response.status_code, str(cause).strip().splitlines()[-1], hub, repo_id
+            )
+        elif isinstance(cause, httpx.HTTPError):
+            problem = f"{hub} cannot be reached ({cause})"
+            remedy = (
+                "Check the network and HF_ENDPOINT, then publish again: what has arrived is not sent twice"
+            )
+        elif isinstance(cause, ValueError):
+            answer = " ".join(str(cause).split())
+            problem, remedy = f"the Hub refuses the card ({answer})", "Correct README.md"
+        else:
+            raise
+        raise OutputError(f"{problem}; {repo_id} is not published", remedy=remedy) from error
+
+
+def _refusal(status: int, answer: str, hub: str, repo_id: str) -> tuple[str, str]:
+    """Returns what a status of the Hub means for a push, and what to do."""
+    if status == 401:
+        return (
+            f"{hub} does not accept the token",
+            "Log in with `hf auth login`, or set HF_TOKEN to a valid token",
+        )
+    if status == 403:
+        owner = repo_id.split("/")[0]
+        return (
+            f"the token may not write to {repo_id} at {hub}",
+            f"Use a token with write permission of a member of {owner!r}, or publish under your own name",
+        )
+    if status in (429, 500, 502, 503, 504):
+        return f"{hub} is busy or down (status {status})", "Publish again later"
+    return f"{hub} answers with status {status} ({answer})", "Check the id, the revision and the tag"
