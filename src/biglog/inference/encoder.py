@@ -1,9 +1,9 @@
 """LogEncoder: line embeddings, every normal form computed once.
 
-Two lines with the same normal form have the same embedding by construction, so only distinct normal forms reach
-the model and everything around it is a join. The result is exactly that of encoding every line by itself, bit for
-bit: a line is always computed in a batch of one fixed shape, which its own token count alone decides, because the
-rounding of a matrix product depends on the shapes multiplied, not on the neighbours.
+Two lines with the same normal form have the same embedding by construction, so only distinct normal forms
+reach the model and everything around it is a join. The result is exactly that of encoding every line by
+itself, bit for bit: a line is always computed in a batch of one fixed shape, which its own token count alone
+decides, because the rounding of a matrix product depends on the shapes multiplied, not on the neighbours.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class LogEncoder:
         model: The encoder; its pooled output is the masked mean of its last hidden states.
         tokenizer: Its tokenizer, a fast one.
         name: What the checkpoint is called in reports.
-        cache_size: How many normal forms are remembered between calls, at ``4 * hidden_size`` bytes and a text.
+        cache_size: Normal forms remembered between calls, at ``4 * hidden_size`` bytes and a text each.
         token_budget: Padded tokens of one batch.
     """
 
@@ -74,7 +74,7 @@ class LogEncoder:
         """Loads an encoder.
 
         Args:
-            name_or_path: A folder, a Hub id, or the name of an embedded checkpoint; None is the embedded default.
+            name_or_path: A folder, a Hub id, or an embedded checkpoint's name; None is the embedded default.
             cache_size: See the class.
             token_budget: See the class.
             revision: Branch, tag or commit of a Hub repository.
@@ -94,7 +94,7 @@ class LogEncoder:
         """Embeds lines.
 
         Args:
-            lines: Contents (a line without its header; :func:`biglog.read_logs` separates the two), shape (n,).
+            lines: Contents (lines without header; :func:`biglog.read_logs` separates the two), shape (n,).
 
         Returns:
             float32, shape (n, hidden_size): for each line the mean of the last hidden states over its tokens.

@@ -1,4 +1,4 @@
-"""Checkpoints from anywhere - embedded, folder, cache, Hub - with errors that say what is wrong and what to do."""
+"""Checkpoints from anywhere (embedded, folder, cache, Hub), with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
@@ -35,17 +36,18 @@ def load_checkpoint(
         CheckpointError: It is missing, damaged, or neither of our type nor of BERT's.
     """
     source, name = _resolve(name_or_path)
+    version: dict[str, Any] = {} if revision is None else {"revision": revision}
     with _quiet():
         try:
-            config = AutoConfig.from_pretrained(source, revision=revision)
+            config = AutoConfig.from_pretrained(source, **version)
             if config.model_type not in MODEL_TYPES:
                 raise CheckpointError(
                     f"a checkpoint of type {config.model_type!r} is not a log encoder",
                     where=name,
                     remedy="Give a BigLog checkpoint, or one of BERT's type",
                 )
-            model = BigLogModel.from_pretrained(source, revision=revision)
-            tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+            model = BigLogModel.from_pretrained(source, **version)
+            tokenizer = AutoTokenizer.from_pretrained(source, **version)
         except CheckpointError:
             raise
         except RepositoryNotFoundError as error:
@@ -62,7 +64,7 @@ def load_checkpoint(
 
 
 def _resolve(name_or_path: str | Path | None) -> tuple[str, str]:
-    """Returns what `from_pretrained` takes, and the checkpoint's name; a folder comes before an embedded name."""
+    """Returns what `from_pretrained` takes, and the name; a folder comes before an embedded checkpoint."""
     if name_or_path is None:
         return str(checkpoint_path()), DEFAULT_CHECKPOINT
     path = Path(name_or_path).expanduser()
@@ -83,7 +85,7 @@ def _resolve(name_or_path: str | Path | None) -> tuple[str, str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps the library's progress bars and load reports off the terminal: heads that we do not use are no news."""
+    """Keeps the library's progress bars and load reports quiet: heads that we do not use are no news."""
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()

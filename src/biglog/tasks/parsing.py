@@ -1,0 +1,83 @@
+"""Normal forms to events, by a simple rule.
+
+Masks alone leave words that are values too: user names, component names, states. The rule: normal forms with
+equally many words belong to one event when they are alike in all words but one, and at least `MIN_VALUES`
+different words stand there; that word is then variable, written ``<*>``, and the rule is applied again to what
+results. So a choice between few words (``available``, ``unavailable``) stays two events, and a name that keeps
+changing does not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+WILDCARD = "<*>"
+MIN_VALUES = 5
+"""From so many different words on, the place they stand in is variable."""
+
+MAX_WORDS = 60
+"""Longer forms are left as they are: comparing all pairs of places in them costs more than it tells."""
+
+_ROUNDS = 4
+_CONSTANT = re.compile(r"(?<!\[)\b[^\W\d_]{2,}")
+
+Words = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Events of a set of normal forms.
+
+    Attributes:
+        templates: Template of each event: words, typed mask tokens and ``<*>``.
+        event_of: For each normal form, the index of its event.
+    """
+
+    templates: list[str]
+    event_of: list[int]
+
+
+def group_forms(forms: Iterable[str]) -> Grouping:
+    """Groups normal forms to events.
+
+    Args:
+        forms: Distinct normal forms.
+
+    Returns:
+        The events, numbered in order of their first normal form.
+    """
+    words: list[Words] = [tuple(form.split(" ")) for form in forms]
+    for _ in range(_ROUNDS):
+        merged = _merge_once(words)
+        if merged == words:
+            break
+        words = merged
+    numbers: dict[Words, int] = {}
+    event_of = [numbers.setdefault(each, len(numbers)) for each in words]
+    return Grouping([" ".join(each) for each in numbers], event_of)
+
+
+def event_id(template: str) -> str:
+    """Returns the identity of a template: it depends on nothing but the template's text."""
+    return hashlib.sha256(template.encode()).hexdigest()[:8]
+
+
+def _merge_once(words: list[Words]) -> list[Words]:
+    """Makes, in every form, that place variable where most other forms differ from it in it alone."""
+    alike: dict[tuple[int, Words], set[str]] = defaultdict(set)
+    distinct = [form for form in dict.fromkeys(words) if 1 < len(form) <= MAX_WORDS]
+    for form in distinct:
+        for place, word in enumerate(form):
+            alike[place, form[:place] + form[place + 1 :]].add(word)
+    merged: dict[Words, Words] = {}
+    for form in distinct:
+        best = max(range(len(form)), key=lambda place: len(alike[place, form[:place] + form[place + 1 :]]))
+        rest = form[:best] + form[best + 1 :]
+        values = alike[best, rest] - {WILDCARD}
+        if len(values) >= MIN_VALUES and any(map(_CONSTANT.search, rest)):
+            merged[form] = (*form[:best], WILDCARD, *form[best + 1 :])
+    return [merged.get(form, form) for form in words]
