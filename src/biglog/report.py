@@ -57,7 +57,7 @@ def write_report(analysis: Analysis, path: Path) -> None:
 def render_report(analysis: Analysis) -> str:
     """Return the report's HTML."""
     drawn = figure(analysis)
-    plotly = _plotly_source() if drawn else ""
+    plotly, packed = _plotly() if drawn else ("", "")
     style, script = (_read(name) for name in ("report.css", "report.js"))
     return (
         _environment()
@@ -66,7 +66,7 @@ def render_report(analysis: Analysis) -> str:
             a=analysis,
             figure=drawn,
             static_timeline=stacked_paths(analysis),
-            plotly=Markup(_packed(plotly)) if plotly else "",
+            plotly=Markup(packed),
             style=Markup(style),
             script=Markup(script),
             policy=_policy([script, plotly] if plotly else [script]),
@@ -137,16 +137,14 @@ def _read(name: str) -> str:
 
 
 @cache
-def _plotly_source() -> str:
+def _plotly() -> tuple[str, str]:
+    """Return the source of plotly.js, and the same packed by gzip and base64."""
     # The import costs half a second: only where something is drawn.
     from plotly.offline import get_plotlyjs
 
-    return str(get_plotlyjs())
-
-
-def _packed(source: str) -> str:
+    source = str(get_plotlyjs())
     # A fixed time stamp keeps equal analyses equal byte for byte.
-    return base64.b64encode(gzip.compress(source.encode(), 6, mtime=0)).decode("ascii")
+    return source, base64.b64encode(gzip.compress(source.encode(), 6, mtime=0)).decode("ascii")
 
 
 def _policy(scripts: Sequence[str]) -> str:
@@ -168,7 +166,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    words = ("visible", "moment", "percent", "plural", "duration", "size", "score", "clip")
+    words = ("visible", "moment", "percent", "plural", "duration", "size", "score", "clip", "shorten")
     environment.filters |= {name: getattr(wording, name) for name in words}
     environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
     environment.filters["line_end"] = lambda line: line.rstrip("\r\n")

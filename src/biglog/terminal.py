@@ -19,7 +19,6 @@ from biglog.wording import (
     SEVERITIES,
     Piece,
     alike_words,
-    clip,
     headline,
     lede,
     line_pieces,
@@ -27,6 +26,7 @@ from biglog.wording import (
     plural,
     score,
     severity_rank,
+    shorten,
     source_words,
     template_pieces,
     text_pieces,
@@ -105,7 +105,7 @@ def _text(pieces: Sequence[Piece]) -> Text:
 
 
 def _level(name: str | None) -> Text:
-    return Text(clip(visible(name or ""), 10), _LEVEL_STYLES[SEVERITIES[severity_rank(name)]])
+    return Text(shorten(visible(name or ""), 10), _LEVEL_STYLES[SEVERITIES[severity_rank(name)]])
 
 
 def _title(say: _Speaker, name: str, rest: str = "") -> None:
@@ -157,12 +157,12 @@ def _print_events(analysis: Analysis, say: _Speaker, most: int) -> None:
     levels, times = any(event.level for event in shown), any(event.first_seen for event in shown)
     same_day = bool(analysis.start and analysis.end and analysis.start.date() == analysis.end.date())
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim", pad_edge=False)
-    table.add_column("Lines", justify="right", no_wrap=True)
-    table.add_column("Share", justify="right", no_wrap=True)
+    table.add_column("Lines", justify="right", no_wrap=True, overflow="crop")
+    table.add_column("Share", justify="right", no_wrap=True, overflow="crop")
     if levels:
-        table.add_column("Level", no_wrap=True)
+        table.add_column("Level", no_wrap=True, overflow="crop")
     if times:
-        table.add_column("First seen", no_wrap=True)
+        table.add_column("First seen", no_wrap=True, overflow="crop")
     table.add_column("Template", overflow="fold", ratio=1)
     room = max(say.width - (22 + 10 * levels + 18 * times), 20)
     for event in shown:
@@ -201,7 +201,7 @@ def _print_odd(analysis: Analysis, say: _Speaker, most: int) -> None:
 def _print_one(odd: OddLine, say: _Speaker, many: bool) -> None:
     place = f"line {odd.line_number:,}"
     if many:
-        place = f"{clip(visible(odd.source), 60)}, {place}"
+        place = f"{shorten(visible(odd.source), 60)}, {place}"
     when = f"  {odd.timestamp:%Y-%m-%d %H:%M:%S}" if odd.timestamp else ""
     head = Text.assemble(
         (f"{odd.rank:>2}  ", "dim"), (score(odd.anomaly_score), "bold"), f"  {place}", (when, "dim"), "  "
@@ -209,7 +209,8 @@ def _print_one(odd: OddLine, say: _Speaker, many: bool) -> None:
     head.append_text(_level(odd.level))
     if odd.component:
         head.append(
-            f" {clip(visible(odd.component), 30)}" if odd.level else clip(visible(odd.component), 30), "dim"
+            f" {shorten(visible(odd.component), 30)}" if odd.level else shorten(visible(odd.component), 30),
+            "dim",
         )
     say(head)
     content = [piece for piece in line_pieces(odd) if piece.kind != "header"] or line_pieces(odd)

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from biglog.inference.analysis import Analysis, Event, OddLine
-from biglog.wording import SEVERITIES, burst_words, clip, percent, score, severity_rank, visible
+from biglog.wording import SEVERITIES, burst_words, percent, score, severity_rank, shorten, visible
 
 STATIC_COLUMNS, STATIC_HEIGHT = 200, 100
 SHOWN_BURSTS = 60
@@ -53,8 +53,8 @@ def stacked_paths(analysis: Analysis) -> list[tuple[str, float, str]]:
         for x, count in enumerate(series[level]):
             if count:
                 height = count * scale
-                left, top = x * wide, STATIC_HEIGHT - base[x] - height
-                path += f"M{left:.4g} {top:.4g}h{wide * 0.9:.3g}v{height:.4g}h-{wide * 0.9:.3g}z"
+                left, top = x * wide, abs(STATIC_HEIGHT - base[x] - height)
+                path += f"M{left:.2f} {top:.2f}h{wide * 0.9:.2f}v{height:.2f}h-{wide * 0.9:.2f}z"
                 base[x] += height
         paths.append((severity, strength, path))
     return paths
@@ -185,7 +185,7 @@ def _x(when: datetime) -> str:
 
 def _label(text: str, limit: int = 76) -> str:
     # Plotly reads a few HTML tags in labels, and a label is one line: escape, and cut.
-    return html.escape(visible(clip(text, limit) if len(text) > limit * 4 else text[:limit]), quote=False)
+    return html.escape(visible(shorten(text, limit)), quote=False)
 
 
 def _odd_label(line: OddLine) -> str:

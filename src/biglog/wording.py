@@ -68,6 +68,11 @@ def clip(text: str, limit: int) -> str:
     return f"{text[:limit]} … (cut here; the whole is {len(text):,} characters)"
 
 
+def shorten(text: str, limit: int) -> str:
+    """Return at most `limit` characters of a name, the last an ellipsis if it was cut."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
     """Return `1 line`, `2,000 lines`; irregular plurals are given."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
