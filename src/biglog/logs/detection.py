@@ -1,4 +1,5 @@
-"""Which layout a log has: generic layouts beside the sixteen domains, and the choice among them on a sample."""
+"""Which layout a log has: generic layouts beside the sixteen domains, and the choice among them on a
+sample."""
 
 from __future__ import annotations
 
@@ -21,11 +22,16 @@ _SAMPLE_CHARACTERS: Final = 4096
 _ENOUGH: Final = 0.1
 # Layouts this close to the best count as equal, and the more specific one wins.
 _TIE: Final = 0.005
+# A timestamp alone says less about a log: it has to read a twentieth more of the lines to win.
+_BARE_HANDICAP: Final = 0.05
 
+_UPPER_LEVELS: Final = (
+    "TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|SEVERE|FATAL|CRITICAL|ALERT|EMERGENCY|AUDIT|CONFIG|FINE|FINER"
+    "|FINEST|VERBOSE|INFORMATION|ERR|CRIT|EMERG|PANIC|LOG|DDEBUG|SUBDEBUG|STATEMENT|HINT|DETAIL"
+)
+_UPPER_LEVEL: Final = f"(?:{_UPPER_LEVELS})"
 _LEVEL: Final = (
-    "(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|SEVERE|FATAL|CRITICAL|ALERT|EMERGENCY|AUDIT|CONFIG|FINE|FINER|FINEST"
-    "|VERBOSE|INFORMATION|ERR|CRIT|EMERG|PANIC|LOG"
-    "|Trace|Debug|Info|Notice|Warn|Warning|Error|Severe|Fatal|Critical|Verbose|Information"
+    f"(?:{_UPPER_LEVELS}|Trace|Debug|Info|Notice|Warn|Warning|Error|Severe|Fatal|Critical|Verbose|Information"
     "|trace|debug|info|notice|warn|warning|error|severe|fatal|critical|alert|emergency|err|crit|emerg|panic)"
 )
 _LOGGER: Final = r"[A-Za-z_$][A-Za-z0-9_.$/-]*"
@@ -67,12 +73,6 @@ _STANDARD = (
         "rfc3164", r"<Time> <Host> (<Component>(\[<Pid>\])?: )?<Content>", FORMATS["rfc3164"], fields=_SYSLOG
     ),
     Layout(
-        "syslog-iso",
-        r"<Time> <Host> <Component>(\[<Pid>\])?: <Content>",
-        FORMATS["iso"],
-        fields={**_SYSLOG, "Component": r"[^ :\[\]]+"},
-    ),
-    Layout(
         "klog",
         r"<Level><Time> <Pid> <Component>\] <Content>",
         FORMATS["klog"],
@@ -87,25 +87,23 @@ _STANDARD = (
     Layout(
         "access", r"<Host> <Ident> <User> \[<Time>\] <Content>", FORMATS["clf"], fields={"User": r"[^\[]+?"}
     ),
-    Layout(
-        "apache-error",
-        r"\[<Time>\] \[<Component>:<Level>\] (\[pid <Pid>(:tid [0-9]+)?\] )?<Content>",
-        FORMATS["weekday"],
-        fields={"Component": "[a-z0-9_-]*", "Level": "[a-z0-9]+", "Pid": "[0-9]+"},
-    ),
     Layout("nginx-error", r"<Time> \[<Level>\] <Pid>#<Tid>: <Content>", FORMATS["slashes"], fields=_FIELDS),
     Layout(
-        "wifi",
+        "apple-wifi",
         r"[A-Z][a-z]{2} <Time> (\[<Component>\]/)?<Content>",
         FORMATS["rfc3164-fraction"],
         fields={"Component": r"[^\]]+"},
     ),
     Layout("dmesg", r"\[ *[0-9]+\.[0-9]{6}\] <Content>"),
+    Layout("python-basic", "<Level>:<Logger>:<Content>", fields={"Level": _UPPER_LEVEL, "Logger": _LOGGER}),
+    _row("level-timestamp", r"\[?<Level>\]?:? \[?<Time>\]?:? (- )?<Content>", "iso", Level=_UPPER_LEVEL),
+    Layout("level-only", r"\[?<Level>(\]|:| -) <Content>", fields={"Level": _UPPER_LEVEL}),
 )
 
 # What follows the timestamp in logs of programs, most telling first.
 _TAILS: Final = (
     ("spring", r"<Level> <Pid> --- (\[[^\]]*\] )*<Logger> *: <Content>"),
+    ("postgres", r"[A-Z]{3,4} \[<Pid>\] ([^ ]+ )?<Level>: <Content>"),
     ("oslo", r"<Pid> <Level> <Logger> (\[(-|req-[^\]]*)\] )?<Content>"),
     ("loguru", r"\| <Level> *\| <Logger>[^ ]* - <Content>"),
     ("python", "- <Logger> - <Level> - <Content>"),
@@ -116,8 +114,9 @@ _TAILS: Final = (
     ("level", r"([-|] )?\[?<Level>\]?:?( [-|])? <Content>"),
 )
 _PROGRAM_TIMES: Final = ("iso", "slashes")
-_BARE_TIMES: Final = ("iso", "slashes", "short-slashes", "weekday", "asctime", "rfc3164-fraction", "rfc3164", "clf",
-                      "bluegene", "epoch", "epoch-ms", "epoch-us", "epoch-ns")  # fmt: skip
+_BARE_TIMES: Final = tuple(
+    name for name in FORMATS if name not in ("compact", "android", "proxifier", "klog")
+)
 
 
 def _name(kind: str, time: str) -> str:
@@ -127,14 +126,28 @@ def _name(kind: str, time: str) -> str:
 _PROGRAMS = tuple(
     _row(_name(kind, time), rf"\[?<Time>\]? {tail}", time) for kind, tail in _TAILS for time in _PROGRAM_TIMES
 )
-_BARE = tuple(_row(_name("timestamp", time), r"\[?<Time>\]?:? <Content>", time) for time in _BARE_TIMES)
-
-LAYOUTS: Final[Mapping[str, Format]] = MappingProxyType(
-    {
-        row.name: row
-        for row in (*(domain.layout for domain in DOMAINS.values()), *_STANDARD, *_PROGRAMS, *_BARE, PLAIN)
-    }
+# Programs come first: `INFO com.acme.App: text` would pass for a host and its tag.
+_SYSLOG_ISO = Layout(
+    "syslog-iso",
+    r"<Time> <Host> <Component>(\[<Pid>\])?: <Content>",
+    FORMATS["iso"],
+    fields={**_SYSLOG, "Component": r"[^ :\[\]]+"},
 )
+_BARE = tuple(
+    _row(
+        _name("timestamp", time),
+        r"\[?<Time>\]?:? (\[?<Level>\]?:?( [-|])? )?<Content>",
+        time,
+        Level=_UPPER_LEVEL,
+    )
+    for time in _BARE_TIMES
+)
+_BARE_NAMES = frozenset(row.name for row in _BARE)
+_DOMAIN_LAYOUTS = tuple(domain.layout for domain in DOMAINS.values())
+
+_ROWS: Final[tuple[Format, ...]] = (*_DOMAIN_LAYOUTS, *_STANDARD, *_PROGRAMS, _SYSLOG_ISO, *_BARE, PLAIN)
+
+LAYOUTS: Final[Mapping[str, Format]] = MappingProxyType({row.name: row for row in _ROWS})
 """Every layout by name, the more specific before the less specific."""
 
 
@@ -161,11 +174,12 @@ def choose(lines: pl.Series) -> Choice:
         The most specific of the layouts that read most lines, or `plain` if none reads a tenth of them.
     """
     sample = _sample(lines)
-    shares = {name: row.match(sample) for name, row in LAYOUTS.items() if row is not PLAIN}
-    best = max(shares.values())
-    if sample.is_empty() or best < _ENOUGH:
-        return Choice(PLAIN, 1.0 - best)
-    name = next(name for name, share in shares.items() if share >= best - _TIE)
+    shares = {row.name: row.match(sample) for row in _ROWS if row is not PLAIN}
+    if sample.is_empty() or max(shares.values()) < _ENOUGH:
+        return Choice(PLAIN, 1.0 - max(shares.values()))
+    scores = {name: share - _BARE_HANDICAP * (name in _BARE_NAMES) for name, share in shares.items()}
+    best = max(scores.values())
+    name = next(name for name, score in scores.items() if score >= best - _TIE)
     return Choice(LAYOUTS[name], shares[name])
 
 

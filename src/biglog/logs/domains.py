@@ -1,8 +1,9 @@
 """The sixteen systems of Loghub, one row a system.
 
-Notations are Loghub's own (`logpai/loghub` and the benchmark settings of `logpai/logparser`), with two liberties: Linux,
-Mac and OpenSSH keep lines without a tag, and columns are named for what they hold (Loghub calls the host `Level` in
-Linux, `Component` in OpenSSH and `User` in Mac).
+Notations are Loghub's own (`logpai/loghub` and the benchmark settings of `logpai/logparser`), with two
+liberties. A part that some lines of the full logs lack is optional (the tag in Linux, Mac and Thunderbird,
+the program in Proxifier), and columns are named for what they hold (Loghub calls the host `Level` in Linux,
+`Component` in OpenSSH and `User` in Mac and Thunderbird).
 """
 
 from __future__ import annotations
@@ -54,7 +55,13 @@ _ROWS = (
         session_column="pid",
     ),
     Domain(
-        Layout("Apache", r"\[<Time>\] \[<Level>\] <Content>", FORMATS["weekday"], fields={"Level": "[a-z]+"}),
+        Layout(
+            "Apache",
+            # Module, process and thread came with Apache 2.4.
+            r"\[<Time>\] \[(<Component>:)?<Level>\] (\[pid <Pid>(:tid <Tid>)?\] )?<Content>",
+            FORMATS["weekday"],
+            fields={"Component": "[a-z0-9_-]*", "Level": "[a-z0-9]+", "Pid": _INTEGER, "Tid": _INTEGER},
+        ),
     ),
     Domain(
         Layout(
@@ -83,7 +90,8 @@ _ROWS = (
             "HPC",
             "<LogId> <Node> <Component> <State> <Time> <Flag> <Content>",
             FORMATS["epoch"],
-            fields={"LogId": _INTEGER, "Flag": "-?[0-9]+"},
+            # Some lines lack the node (two spaces are left), some have a state of two words.
+            fields={"LogId": _INTEGER, "Node": "[^ ]*", "State": "[^ ]+(?: [^ ]+)?", "Flag": "-?[0-9]+"},
         ),
         session_column="host",
     ),
@@ -154,9 +162,9 @@ _ROWS = (
     Domain(
         Layout(
             "Proxifier",
-            r"\[<Time>\] <Program> - <Content>",
+            r"\[<Time>\] (<Program> - )?<Content>",
             FORMATS["proxifier"],
-            fields={"Program": ".*?"},
+            fields={"Program": r"[^ ]+(?: \*64)?"},
         ),
         session_column="component",
     ),
@@ -172,7 +180,8 @@ _ROWS = (
     Domain(
         Layout(
             "Thunderbird",
-            r"<Label> <Timestamp> <Date> <User> <Month> <Day> <Time> <Location> (<Component>(\[<PID>\])?: )?<Content>",
+            "<Label> <Timestamp> <Date> <User> <Month> <Day> <Time> <Location>"
+            r" (<Component>(\[<PID>\])?: )?<Content>",
             FORMATS["epoch"],
             ("Timestamp", "Timestamp"),
             fields={
@@ -203,7 +212,9 @@ _ROWS = (
             r"<Date> <Time> (\[myid:[0-9]*\] )?- <Level>  \[<Node>:<Component>@<Id>\] - <Content>",
             FORMATS["iso"],
             ("Date", "Time"),
-            fields={"Level": _WORD_LEVEL, "Node": ".*?", "Component": ".*?", "Id": _INTEGER},
+            fields={"Level": _WORD_LEVEL, "Node": ".*?", "Component": "[^ :@]+", "Id": _INTEGER},
+            # Loghub's node is the thread.
+            columns={"Node": ""},
         ),
         session_pattern="(0x[0-9a-f]{15,16})",
     ),

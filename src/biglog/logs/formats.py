@@ -1,9 +1,9 @@
 """Layouts of header lines: from Loghub's notation to columns.
 
-A layout says in Loghub's own notation what stands before the message, `<Date> <Time> <Level> <Component>: <Content>`.
-It compiles to one regex of the *header alone*, so that Rust's one-pass engine can run it (five times faster than one
-that also captures the message); the message is what remains. A new format of another kind (JSON lines, CSV) is a class
-with the two methods of `Format`.
+A layout says in Loghub's own notation what stands before the message, `<Date> <Time> <Level> <Component>:
+<Content>`. It compiles to one regex of the *header alone*, so that Rust's one-pass engine can run it (five
+times faster than one that also captures the message); the message is what remains. A new format of another
+kind (JSON lines, CSV) is a class with the two methods of `Format`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ class Format(Protocol):
         """Header columns of every line.
 
         Returns:
-            timestamp, level, component, pid, host, label, content, has_header and bad_timestamp (Boolean), one row a line.
+            timestamp, level, component, pid, host, label, content, has_header and bad_timestamp (Boolean),
+            one row a line.
         """
 
 
@@ -84,11 +85,13 @@ class Layout:
 
     Attributes:
         name: Name under which it is reported and asked for.
-        notation: `<Field>` for a field, a space for one or more spaces, all else a Rust regex. Ends with `<Content>`.
+        notation: `<Field>` for a field, a space for one or more spaces, all else a Rust regex. Ends with
+            `<Content>`.
         timestamp: How the `time` fields together are written; None where the header has no point in time.
         time: First and last field of the timestamp.
         fields: Regex of a field, by name; a field that is not named is a run of anything but spaces.
-        columns: Column that a field fills (`level`, `component`, `pid`, `host`, `label`) beside the usual names.
+        columns: Column that a field fills (`level`, `component`, `pid`, `host`, `label`, "" for none)
+            where its name does not say so.
         levels: What the level field holds: a name, or a syslog PRI number.
         signature: Regex that at least one line in fifty must contain for detection to choose this layout.
         zone: IANA zone of timestamps that name none.
@@ -129,8 +132,8 @@ class Layout:
             clock: What the file's timestamps need; it moves along.
 
         Returns:
-            Columns timestamp, level, component, pid, host, label, content, has_header, bad_timestamp. A line that
-            lacks the header has nulls, itself as content, and `has_header` false.
+            Columns timestamp, level, component, pid, host, label, content, has_header, bad_timestamp. A line
+            that lacks the header has nulls, itself as content, and `has_header` false.
         """
         groups = lines.str.extract_groups(self.pattern).struct.unnest()
         header = groups["header"]
@@ -159,11 +162,23 @@ class Layout:
         )
 
     def learn(self, lines: pl.Series) -> Layout:
-        """The same layout with its timestamp format taken from sample lines (for notations that only users know)."""
-        groups = lines.str.extract_groups(self.pattern).struct.unnest()
-        if self.timestamp is not None or "timestamp" not in groups.columns:
+        """The same layout with its timestamp format taken from sample lines, if it has none of its own.
+
+        Args:
+            lines: Lines of the file to be read.
+
+        Returns:
+            A layout whose timestamp is the first of the notation's time fields that is of a known format.
+        """
+        if self.timestamp is not None:
             return self
-        return replace(self, timestamp=guess_format(groups["timestamp"]))
+        for span in _time_spans(self.notation):
+            layout = replace(self, time=span)
+            texts = lines.str.extract_groups(layout.pattern).struct.field("timestamp")
+            form = guess_format(texts)
+            if form is not None:
+                return replace(layout, timestamp=form)
+        return self
 
     def _timestamps(self, groups: pl.DataFrame, clock: Clock) -> pl.Series:
         texts = _column(groups, "timestamp")
@@ -212,12 +227,15 @@ PLAIN: Final = Plain()
 
 
 def layout_from_notation(notation: str) -> Layout:
-    """A layout from a user's text in Loghub's notation, for instance `<Date> <Time> <Level> <Component>: <Content>`.
+    """A layout from a user's text in Loghub's notation, for instance `<Date> <Time> <Level> <Component>:
+    <Content>`.
 
-    As in Loghub, a field is as short as what follows allows, and what stands between fields is a regular expression.
+    As in Loghub, a field is as short as what follows allows, and what stands between fields is a regular
+    expression.
 
     Args:
-        notation: Field names in angle brackets; the last one is `<Content>`. Time fields stand next to each other.
+        notation: Field names in angle brackets; the last one is `<Content>`. Time fields stand next to each
+            other.
 
     Returns:
         The layout; its timestamp format is learnt from the file (`Layout.learn`).
@@ -225,19 +243,30 @@ def layout_from_notation(notation: str) -> Layout:
     Raises:
         InputError: No field, no `<Content>` at the end, or not a regular expression.
     """
-    names = _FIELD.findall(notation)
-    remedy = "Write fields in angle brackets and end with <Content>, such as '<Date> <Time> <Level> <Component>: <Content>'"
-    if not names or not notation.endswith("<Content>"):
+    example = "<Date> <Time> <Level> <Component>: <Content>"
+    remedy = f"Write fields in angle brackets and end with <Content>, such as '{example}'"
+    if not notation.endswith("<Content>"):
         raise InputError(f"layout {notation!r} does not end with <Content>", remedy=remedy)
-    times = [name for name in names if name.lower() in _TIME_FIELDS]
-    time = (times[0], times[-1]) if times else ("Time", "Time")
+    time = next(iter(_time_spans(notation)), ("Time", "Time"))
     layout = Layout(notation, notation, time=time, fields={"": ".*?"})
     try:
-        re.compile(layout.pattern.replace(r"(?-u:", "(?:"))
         pl.Series([""]).str.contains(layout.pattern)
-    except (re.error, pl.exceptions.ComputeError) as error:
+    except pl.exceptions.ComputeError as error:
         raise InputError(f"layout {notation!r} is no regular expression ({error})", remedy=remedy) from error
     return layout
+
+
+def _time_spans(notation: str) -> list[tuple[str, str]]:
+    """First and last field of what may be the timestamp: neighbours together, then each alone."""
+    names = _FIELD.findall(notation)
+    together: list[list[str]] = [[]]
+    for name in names:
+        if name.lower() in _TIME_FIELDS:
+            together[-1].append(name)
+        elif together[-1]:
+            together.append([])
+    spans = [(span[0], span[-1]) for span in together if span]
+    return list(dict.fromkeys([*spans, *((name, name) for span in together for name in span)]))
 
 
 def canonical_levels(levels: pl.Series, kind: Literal["names", "pri"] = "names") -> pl.Series:
@@ -274,7 +303,8 @@ def _loose(layout: Layout) -> bool:
 
 
 def _compile(layout: Layout) -> str:
-    """One Rust regex for a layout: a named group for each column, and one for the timestamp's fields together."""
+    """One Rust regex for a layout: a named group for each column, and one for the timestamp's fields
+    together."""
     head = layout.notation.removesuffix("<Content>")
     first, last = f"<{layout.time[0]}>", f"<{layout.time[1]}>"
     if first not in head:

@@ -1,7 +1,8 @@
 """Any log in, batches of records out: a record is one line with its header taken apart.
 
-`read_logs` opens sources one after the other, recognises each one's layout on a sample of its first lines and yields
-Polars frames of bounded size. The reader's `report` says what was read and what was wrong with it, file by file.
+`read_logs` opens sources one after the other, recognises each one's layout on a sample of its first lines and
+yields Polars frames of bounded size. The reader's `report` says what was read and what was wrong with it,
+file by file.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from biglog.logs.sources import OpenLog, Run, Source, SourceLike, expand
 from biglog.logs.timestamps import UTC_MICROSECONDS, Clock, known_zone
 
 BATCH_BYTES: Final = 8 << 20
+BATCH_LINES: Final = 1 << 18
 MAX_LINE_BYTES: Final = 16 << 20
 # A report names this many line numbers of a kind; the counts are complete.
 _NAMED_LINES: Final = 5
@@ -48,10 +50,11 @@ class RecordBatch:
     Attributes:
         source: Name of the source.
         layout: Name of the layout its header was read by.
-        frame: One row a line, columns as in `SCHEMA`. `line_number` counts from 1 in its source; pieces of a line over
-            the bound share their number. `content` is the line after its header without trailing spaces, or the whole
-            line where `has_header` is false; such a line has the timestamp of the record before it. `raw_bytes` holds
-            a line's bytes where they are no text; `line` then has U+FFFD in their place.
+        frame: One row a line, columns as in `SCHEMA`. `line_number` counts from 1 in its source; pieces of a
+            line over the bound share their number. `content` is the line after its header without trailing
+            spaces, or the whole line where `has_header` is false; such a line has the timestamp of the record
+            before it. `raw_bytes` holds a line's bytes where they are no text; `line` then has U+FFFD in
+            their place.
     """
 
     source: str
@@ -116,7 +119,8 @@ class ReadReport:
 
 
 class LogReader:
-    """Iterable of `RecordBatch`; made by `read_logs`. Each iteration reads the sources anew and resets `report`.
+    """Iterable of `RecordBatch`; made by `read_logs`. Each iteration reads the sources anew and resets
+    `report`.
 
     Attributes:
         report: What has been read so far.
@@ -128,13 +132,15 @@ class LogReader:
         layout: Format | None,
         *,
         batch_bytes: int,
+        batch_lines: int,
         max_line_bytes: int,
         zone: str | None,
         year: int | None,
     ) -> None:
         self.report = ReadReport()
         self._sources, self._layout = sources, layout
-        self._batch_bytes, self._max_line_bytes = batch_bytes, max_line_bytes
+        self._batch_bytes, self._batch_lines = batch_bytes, max(1, batch_lines)
+        self._max_line_bytes = max_line_bytes
         self._zone, self._year = zone, year
         self._streams_read = False
 
@@ -152,7 +158,8 @@ class LogReader:
             )
 
     def read(self) -> pl.DataFrame:
-        """Everything in one frame: a column `source`, then those of `SCHEMA`. For logs that fit into memory."""
+        """Everything in one frame: a column `source`, then those of `SCHEMA`. For logs that fit into
+        memory."""
         named_frames = [batch.frame.select(pl.lit(batch.source).alias("source"), pl.all()) for batch in self]
         return pl.concat(named_frames)
 
@@ -171,9 +178,8 @@ class LogReader:
             if parser is None:
                 choice = chosen(self._layout, run.lines) if self._layout else choose(run.lines)
                 parser = _Parser(choice, self._clock(choice, log), row)
-            frame = parser.parse(run)
-            row.truncated = log.truncated
-            yield RecordBatch(source.name, row.layout, frame)
+            for part in _parts(run, self._batch_lines):
+                yield RecordBatch(source.name, row.layout, parser.parse(part))
         row.truncated = log.truncated
 
     def _clock(self, choice: Choice, log: OpenLog) -> Clock:
@@ -224,6 +230,17 @@ class _Parser:
             row.first_split = (*row.first_split, first)[:_NAMED_LINES]
 
 
+def _parts(run: Run, size: int) -> Iterator[Run]:
+    """A run in parts of at most `size` lines: blank lines cost a byte of log, but a row of every column."""
+    if len(run.lines) <= size:
+        yield run
+        return
+    for at in range(0, len(run.lines), size):
+        raw = {index - at: data for index, data in run.raw.items() if at <= index < at + size}
+        counts = (run.bytes, run.control_lines) if at == 0 else (0, 0)
+        yield Run(run.lines.slice(at, size), raw, *counts, continues=run.continues and at == 0)
+
+
 def _raw_column(run: Run) -> pl.Series:
     column = pl.Series([None], dtype=pl.Binary).new_from_index(0, len(run.lines))
     if not run.raw:
@@ -247,34 +264,39 @@ def read_logs(
     *,
     layout: str | None = None,
     batch_bytes: int = BATCH_BYTES,
+    batch_lines: int = BATCH_LINES,
     max_line_bytes: int = MAX_LINE_BYTES,
     zone: str | None = None,
     year: int | None = None,
 ) -> LogReader:
     """Read logs of any size, in bounded memory.
 
-    Plain text and gzip, UTF-8 and UTF-16, with LF or CRLF. Every line becomes exactly one record, blank lines too.
+    Plain text and gzip, UTF-8 and UTF-16, with LF or CRLF. Every line becomes exactly one record, blank lines
+    too.
 
     Args:
         sources: A path, a glob pattern, `-` for standard input, a binary file object, or several of these.
-        layout: Name of a domain or a generic layout, or a notation such as `<Date> <Time> <Level> <Component>: <Content>`;
-            None recognises each file's own.
+        layout: Name of a domain or a generic layout, or a notation such as `<Date> <Time> <Level>
+            <Component>: <Content>`; None recognises each file's own.
         batch_bytes: About how many bytes of log make a batch.
+        batch_lines: How many lines a batch has at most.
         max_line_bytes: Longer lines come in pieces that share their line number.
         zone: IANA zone of timestamps that name none; None takes the layout's own, mostly UTC.
-        year: Year of the first timestamp where timestamps have none; None infers it from the time the file was written.
+        year: Year of the first timestamp where timestamps have none; None infers it from the time the file
+            was written.
 
     Returns:
         An iterable of `RecordBatch` with a `report`. Files are opened as it is iterated.
 
     Raises:
-        InputError: Now for a file that is missing, a folder, or not readable, an unknown layout or zone; while iterating
-            for binary files, files that vanish, and when no source has a single line.
+        InputError: Now for a file that is missing, a folder, or not readable, an unknown layout or zone;
+            while iterating for binary files, files that vanish, and when no source has a single line.
     """
     return LogReader(
         expand(sources),
         None if layout is None else named(layout),
         batch_bytes=batch_bytes,
+        batch_lines=batch_lines,
         max_line_bytes=max_line_bytes,
         zone=None if zone is None else known_zone(zone),
         year=year,

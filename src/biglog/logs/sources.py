@@ -1,12 +1,14 @@
 """From files, pipes and streams to runs of whole lines, in bounded memory.
 
-A source is opened, looked at (gzip, encoding, binary), read in blocks and cut after its last line end. Nothing is lost:
-bytes that are no text are kept beside the line they stand in, and a line beyond the bound comes in pieces.
+A source is opened, looked at (gzip, encoding, binary), read in blocks and cut after its last line end.
+Nothing is lost: bytes that are no text are kept beside the line they stand in, and a line beyond the bound
+comes in pieces.
 """
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import glob
 import os
 import re
@@ -24,7 +26,7 @@ from biglog.errors import InputError
 
 SNIFF_BYTES: Final = 1 << 16
 _GZIP: Final = b"\x1f\x8b"
-_COMPRESSED_BLOCK: Final = 1 << 18
+_BLOCK: Final = 1 << 20
 _CONTROLS: Final = bytes([*range(9), 11, 12, *range(14, 32), 127])
 _CONTROL_PATTERN: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
@@ -144,12 +146,12 @@ class OpenLog:
         return stream
 
     def _runs(self, stream: BinaryIO, batch_bytes: int, max_line_bytes: int) -> Iterator[Run]:
-        blocks = _gather(self._blocks(stream, batch_bytes), batch_bytes)
-        first = next(blocks, b"")
-        encoding, mark = _sniff(first, self.source.name)
+        blocks = self._blocks(stream)
+        head = _gather(blocks, SNIFF_BYTES)
+        encoding, mark = _sniff(head, self.source.name)
         cutter = _Cutter(encoding, max_line_bytes)
         size = mark
-        for block in _chain(first[mark:], blocks):
+        for block in _evenly(head[mark:], blocks, max(1, batch_bytes)):
             for piece, continues in cutter.feed(block):
                 yield _decode(piece, encoding, continues, size)
                 size = 0
@@ -157,53 +159,41 @@ class OpenLog:
             yield _decode(piece, encoding, continues, size)
             size = 0
 
-    def _blocks(self, stream: BinaryIO, size: int) -> Iterator[bytes]:
+    def _blocks(self, stream: BinaryIO) -> Iterator[bytes]:
         head = _read(stream, SNIFF_BYTES, self.source.name)
         if head.startswith(_GZIP):
             seconds = int.from_bytes(head[4:8], "little")
             if seconds:
                 self.written = datetime.fromtimestamp(seconds, UTC)
-            yield from self._gunzip(stream, head, size)
+            yield from self._gunzip(stream, head)
             return
         while head:
             yield head
-            head = stream.read(size)
+            head = stream.read(_BLOCK)
 
-    def _gunzip(self, stream: BinaryIO, data: bytes, size: int) -> Iterator[bytes]:
+    def _gunzip(self, stream: BinaryIO, data: bytes) -> Iterator[bytes]:
         """Members of a gzip file, one after the other; damage ends it and is remembered, not raised."""
+        got_any, problem = False, ""
         engine = zlib.decompressobj(wbits=31)
-        got_any = False
-        while True:
+        while data and not problem:
+            before = engine.copy()
             try:
-                out = engine.decompress(data, size)
+                pieces: Iterable[bytes] = [engine.decompress(data, _BLOCK)]
             except zlib.error as error:
-                if not got_any:
-                    raise InputError(
-                        f"damaged gzip file ({error})",
-                        where=self.source.name,
-                        remedy="Fetch or compress it again",
-                    ) from error
-                self.truncated = True
-                return
-            if out:
+                pieces, problem = _salvage(before, data), str(error)
+            for piece in filter(None, pieces):
                 got_any = True
-                yield out
+                yield piece
             if engine.eof:
-                data = (engine.unused_data or stream.read(_COMPRESSED_BLOCK)).lstrip(b"\x00")
-                if not data:
-                    return
+                data = _next_member(stream, engine.unused_data)
                 engine = zlib.decompressobj(wbits=31)
-            else:
-                data = engine.unconsumed_tail or stream.read(_COMPRESSED_BLOCK)
-                if not data and not out:
-                    if not got_any:
-                        raise InputError(
-                            "gzip file ends before its first byte of text",
-                            where=self.source.name,
-                            remedy="Fetch or compress it again",
-                        )
-                    self.truncated = True
-                    return
+            elif not problem:
+                data = engine.unconsumed_tail or stream.read(_BLOCK)
+                problem = "" if data else "it ends too early"
+        if problem and not got_any:
+            remedy = "Fetch or compress it again"
+            raise InputError(f"damaged gzip file ({problem})", where=self.source.name, remedy=remedy)
+        self.truncated = bool(problem)
 
 
 def expand(sources: SourceLike | Iterable[SourceLike]) -> list[Source]:
@@ -216,11 +206,12 @@ def expand(sources: SourceLike | Iterable[SourceLike]) -> list[Source]:
         The sources; the files of a pattern in sorted order.
 
     Raises:
-        InputError: A file is missing, a folder, or not readable; a pattern that matches nothing; a text stream.
+        InputError: A file is missing, a folder, or not readable; a pattern that matches nothing; a text
+            stream.
     """
     if isinstance(sources, str | os.PathLike) or hasattr(sources, "read"):
         sources = [sources]  # type: ignore[list-item]
-    found = [source for one in sources for source in _expand_one(one)]  # type: ignore[union-attr]
+    found = [source for one in sources for source in _expand_one(one)]
     if not found:
         raise InputError("no log was named", remedy="Give at least one file, pattern or stream")
     return found
@@ -233,13 +224,17 @@ def _expand_one(one: SourceLike) -> list[Source]:
     if text == "-":
         return [Source("stdin", stream=sys.stdin.buffer)]
     if not _exists(text) and glob.has_magic(text):
-        paths = sorted(path for path in glob.glob(text, recursive=True) if not Path(path).is_dir())
+        paths = sorted(path for path in _glob(text) if not Path(path).is_dir())
         if not paths:
             raise InputError(
                 "no file matches this pattern", where=text, remedy="Check the pattern, or quote it"
             )
         return [_file_source(path) for path in paths]
     return [_file_source(text)]
+
+
+def _glob(pattern: str) -> list[str]:
+    return glob.glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
 
 
 def _exists(text: str) -> bool:
@@ -303,23 +298,40 @@ def _read(stream: BinaryIO, size: int, name: str) -> bytes:
     return block
 
 
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
+def _next_member(stream: BinaryIO, rest: bytes) -> bytes:
+    """What follows a member of a gzip file, without the zeros that may pad it."""
+    while not (rest := rest.lstrip(b"\x00")):
+        rest = stream.read(_BLOCK)
+        if not rest:
+            break
+    return rest
 
 
-def _gather(blocks: Iterator[bytes], size: int) -> Iterator[bytes]:
-    """Join small blocks until they have about `size` bytes."""
+def _salvage(engine: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+    """What comes out before the damage: zlib gives nothing of a block in which it finds a mistake."""
+    with contextlib.suppress(zlib.error):
+        for at in range(len(data)):
+            yield engine.decompress(data[at : at + 1])
+
+
+def _gather(blocks: Iterator[bytes], size: int) -> bytes:
+    """The next blocks together, until they have at least `size` bytes or there are no more."""
     parts: list[bytes] = []
     length = 0
-    for block in blocks:
+    while length < size and (block := next(blocks, b"")):
         parts.append(block)
         length += len(block)
-        if length >= size:
-            yield b"".join(parts)
-            parts, length = [], 0
-    if parts:
-        yield b"".join(parts)
+    return b"".join(parts)
+
+
+def _evenly(first: bytes, blocks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """All bytes in blocks of `size`."""
+    data = first
+    while data := data + _gather(blocks, size - len(data)):
+        whole = len(data) - len(data) % size or len(data)
+        for at in range(0, whole, size):
+            yield data[at : at + size]
+        data = data[whole:]
 
 
 def _sniff(first: bytes, name: str) -> tuple[str, int]:
@@ -331,9 +343,9 @@ def _sniff(first: bytes, name: str) -> tuple[str, int]:
     for magic, what, remedy in _MAGIC:
         if first.startswith(magic):
             raise InputError(f"this is {what}, not a text log", where=name, remedy=remedy)
-    for mark, encoding in _BOMS:
+    for mark, marked in _BOMS:
         if first.startswith(mark):
-            return encoding, len(mark)
+            return marked, len(mark)
     head = first[:SNIFF_BYTES]
     encoding = _utf16_without_mark(head)
     if encoding is None and _is_binary(head):
@@ -357,7 +369,8 @@ def _utf16_without_mark(head: bytes) -> str | None:
 
 
 def _is_binary(head: bytes) -> bool:
-    """Over a twentieth control bytes. NULs alone do not count: a rotated sparse log may begin with thousands."""
+    """Over a twentieth control bytes. NULs alone do not count: a rotated sparse log may begin with
+    thousands."""
     text = head.translate(None, b"\x00")
     if not text:
         return bool(head)

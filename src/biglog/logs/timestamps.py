@@ -1,8 +1,9 @@
 """Timestamp text to UTC microseconds, a column at a time.
 
-A `TimestampFormat` is one row: the pattern its text has, and how Polars reads it. Formats without a year (RFC 3164 and
-kin) take it from a `Clock`, which follows one file from its first line to its last: the first timestamp gets the latest
-year that does not put it after the file was written, and every step from December back to January adds one.
+A `TimestampFormat` is one row: the pattern its text has, and how Polars reads it. Formats without a year (RFC
+3164 and kin) take it from a `Clock`, which follows one file from its first line to its last: the first
+timestamp gets the latest year that does not put it after the file was written, and every step from December
+back to January adds one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ UTC_MICROSECONDS = pl.Datetime("us", "UTC")
 
 _CLOCK = "[0-9]{2}:[0-9]{2}:[0-9]{2}"
 _FRACTION = "(?:[.,][0-9]{1,9})?"
-_ZONE = "(?: ?(?:Z|[+-][0-9]{2}:?[0-9]{2}))?"
+_ZONE = "(?: ?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?))?"
+# After a time of day, so that a date's own dashes are no offset.
+_OFFSET = "[0-9] ?(?P<zone>Z|(?P<sign>[+-])(?P<hours>[0-9]{2}):?(?P<minutes>[0-9]{2})?)$"
 _MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _EPOCH_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 # Year-less text is read in a leap year first, so that February 29 is a date.
@@ -258,13 +261,10 @@ def _civil(text: pl.Series, form: TimestampFormat) -> pl.Series:
 
 def _split_zone(text: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     """The text without its zone, and the zone's offset from UTC (None if no text has one)."""
-    parts = text.str.extract_groups(
-        "(?P<zone>Z|(?P<sign>[+-])(?P<hours>[0-9]{2}):?(?P<minutes>[0-9]{2}))$"
-    ).struct.unnest()
-    # A date's own dashes look like an offset only without a time, which no zoned format allows.
+    parts = text.str.extract_groups(_OFFSET).struct.unnest()
     if parts["zone"].null_count() == len(parts):
         return text, None
-    minutes = parts["hours"].cast(pl.Int64) * 60 + parts["minutes"].cast(pl.Int64)
+    minutes = parts["hours"].cast(pl.Int64) * 60 + parts["minutes"].cast(pl.Int64).fill_null(0)
     signed = minutes.zip_with(parts["sign"] == "+", -minutes).fill_null(0)
     offset = signed.set(parts["zone"].is_null(), None) * 60_000_000
     base = parts.select(text.alias("text").str.strip_suffix(parts["zone"].fill_null(""))).to_series()
