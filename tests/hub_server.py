@@ -364,6 +364,8 @@ class HubServer:
         # A tag's address names the commit, a branch's address names the branch.
         name, start = (rev, asked.get("startingPoint", "main")) if refs == "branch" else (asked["tag"], rev)
         target = repo.branches if refs == "branch" else repo.tags
+        if re.search(r"[\s~^:?*\[\\]|\.\.|^[-/]|/$", name):
+            raise HubError(400, f"Invalid reference name: {name}")
         if name in target:
             raise HubError(409, f"Reference already exists: {name}")
         target[name] = repo.resolve(start).oid

@@ -285,3 +285,24 @@ def test_card_that_only_the_hub_refuses(here: HubServer, tmp_path: Path):
     (source / "README.md").write_text("---\nlicense: [1, 2]\n---\n# Card\n")
     with pytest.raises(OutputError, match=r'refuses the card.*"license" must be a string'):
         hub.publish(source, "acme/biglog")
+
+
+def test_card_in_another_encoding(here: HubServer, tmp_path: Path):
+    source = make_checkpoint(tmp_path / "source")
+    (source / "README.md").write_bytes("---\nlicense: mit\n---\n# Größe\n".encode("utf-16"))
+    with pytest.raises(CheckpointError, match=r"README\.md: the card cannot be read"):
+        hub.publish(source, "acme/biglog")
+
+
+def test_commit_without_its_tag_says_so(here: HubServer, checkpoint: Path):
+    with pytest.raises(OutputError, match=r"acme/biglog is published as commit [0-9a-f]{40}, but not tagged"):
+        hub.publish(checkpoint, "acme/biglog", tag="no tag/at all")
+    assert "model.safetensors" in here.repos["model", "acme/biglog"].resolve("main").files
+
+
+def test_endpoint_that_is_no_hub(here: HubServer, checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
+    for endpoint in (f"{here.url}/not/here", "http//broken", "http://[broken"):
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", endpoint)
+        with pytest.raises(OutputError, match="acme/biglog is not published"):
+            hub.publish(checkpoint, "acme/biglog")
+    assert here.repos == {}

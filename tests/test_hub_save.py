@@ -135,6 +135,19 @@ def test_map_that_points_to_a_hub_points_here_again(damaged: Path, tmp_path: Pat
     assert "--" not in (saved / "config.json").read_text()
 
 
+def test_map_that_points_anywhere_else_is_not_followed(damaged: Path, tmp_path: Path):
+    edit_json("config.json", lambda c: c.update(auto_map={"AutoModel": "../../../etc/passwd.Thief"}))(damaged)
+    saved = hub.save(tmp_path / "biglog", checkpoint=damaged)
+    assert json.loads((saved / "config.json").read_text())["auto_map"]["AutoModel"].endswith(".BigLogModel")
+
+
+def test_a_checkpoint_saved_onto_itself(damaged: Path):
+    before = pooled(damaged)
+    hub.save(damaged, checkpoint=damaged)
+    assert (damaged / "modeling_biglog.py").is_file()
+    assert pooled(damaged) == before
+
+
 def test_saving_again_replaces_the_earlier_layout(checkpoint: Path, tmp_path: Path):
     target = tmp_path / "biglog"
     hub.save(target, checkpoint=make_checkpoint(tmp_path / "other", seed=1))

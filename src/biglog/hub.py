@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -130,11 +131,12 @@ def publish(
         commit, changed = None, False
         if not dry_run:
             title = message or f"Publish {source.name}" + (" as BERT" if bert else "")
-            with _hub_errors(repo_id):
+            with _hub_errors(repo_id, f"{repo_id} is not published"):
                 api = _connect(token)
                 api.create_repo(repo_id, private=private or None, exist_ok=True)
                 commit, changed = _upload(api, repo_id, folder, revision, title)
-                if tag is not None:
+            if tag is not None:
+                with _hub_errors(repo_id, f"{repo_id} is published as commit {commit}, but not tagged"):
                     _tag(api, repo_id, tag, commit)
     url = f"{constants.ENDPOINT}/{repo_id}"
     return PublishResult(repo_id, url, files, revision or "main", commit, changed, tag, dry_run)
@@ -157,7 +159,10 @@ def check_card(path: Path) -> None:
         raise CheckpointError(
             "the checkpoint has no card", where=path, remedy="Write its card, then publish it"
         )
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"the card cannot be read ({error})", where=path) from error
     problem, line = None, None
     if REGEX_YAML_BLOCK.search(text) is None:
         problem, line = "the card does not begin with a metadata block (--- ... ---)", 1
@@ -213,13 +218,8 @@ def _tag(api: HfApi, repo_id: str, tag: str, commit: str) -> None:
 
 
 @contextmanager
-def _hub_errors(repo_id: str) -> Iterator[None]:
-    """Turns what the client raises into an error with a remedy."""
-    from huggingface_hub import constants
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
-
-    hub = constants.ENDPOINT
+def _hub_errors(repo_id: str, outcome: str) -> Iterator[None]:
+    """Turns what the client raises into an error that says what was done, and a remedy."""
     try:
         yield
     except BigLogError:
@@ -227,23 +227,30 @@ def _hub_errors(repo_id: str) -> Iterator[None]:
     except Exception as error:
         # The client wraps what happens to a large file in a RuntimeError.
         cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
-        if isinstance(cause, OfflineModeIsEnabled):
-            problem, remedy = "the Hub client is set to work offline", "Unset HF_HUB_OFFLINE to publish"
-        elif isinstance(cause, HfHubHTTPError):
-            problem, remedy = _refusal(
-                cause.response.status_code, str(cause).strip().splitlines()[-1], hub, repo_id
-            )
-        elif isinstance(cause, httpx.HTTPError):
-            problem = f"{hub} cannot be reached ({cause})"
-            remedy = (
-                "Check the network and HF_ENDPOINT, then publish again: what has arrived is not sent twice"
-            )
-        elif isinstance(cause, ValueError):
-            answer = " ".join(str(cause).split())
-            problem, remedy = f"the Hub refuses the card ({answer})", "Correct README.md"
-        else:
+        found = _diagnosis(cause, repo_id)
+        if found is None:
             raise
-        raise OutputError(f"{problem}; {repo_id} is not published", remedy=remedy) from error
+        raise OutputError(f"{found[0]}; {outcome}", remedy=found[1]) from error
+
+
+def _diagnosis(cause: BaseException, repo_id: str) -> tuple[str, str] | None:
+    """Returns what went wrong between the client and the Hub and what to do, or None for an error of ours."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
+
+    hub, answer = constants.ENDPOINT, " ".join(str(cause).split())
+    if isinstance(cause, OfflineModeIsEnabled):
+        return "the Hub client is set to work offline", "Unset HF_HUB_OFFLINE to publish"
+    if isinstance(cause, HfHubHTTPError):
+        return _refusal(cause.response.status_code, answer, hub, repo_id)
+    if isinstance(cause, json.JSONDecodeError):
+        return f"{hub} does not answer as a Hub does", "Check HF_ENDPOINT"
+    if isinstance(cause, (httpx.HTTPError, httpx.InvalidURL, OSError)):
+        return f"{hub} cannot be reached ({answer})", "Check the network and HF_ENDPOINT, then publish again"
+    if isinstance(cause, ValueError) and CARD in answer:
+        return f"the Hub refuses the card ({answer})", "Correct README.md"
+    return None
 
 
 def _refusal(status: int, answer: str, hub: str, repo_id: str) -> tuple[str, str]:

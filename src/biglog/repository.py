@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import re
 import shutil
 import uuid
@@ -54,9 +55,10 @@ def assemble(checkpoint: str | Path, out: str | Path, *, bert: bool = False, for
         OutputError: `out` is in use, or cannot be written (disk full, no permission).
     """
     source, target = find_checkpoint(checkpoint), Path(out).expanduser().absolute()
-    _refuse_to_overwrite(target, force)
+    with _writing(target):
+        _refuse_to_overwrite(target, force)
     model = check_checkpoint(source)
-    with _staged(target) as stage:
+    with _writing(target), _staged(target) as stage:
         _fill(stage, source, model if bert else None)
         _settle(stage, target)
     return target
@@ -96,7 +98,7 @@ def save_to_cache(
     model = check_checkpoint(source)
     cache = Path(cache_dir or constants.HF_HUB_CACHE).expanduser().absolute()
     repo = cache / constants.REPO_ID_SEPARATOR.join(["models", *repo_id.split("/")])
-    with _staged(repo) as stage:
+    with _writing(repo), _staged(repo) as stage:
         _fill(stage, source, model if bert else None)
         return _settle_in_cache(stage, repo)
 
@@ -111,9 +113,9 @@ def find_checkpoint(checkpoint: str | Path) -> Path:
         CheckpointError: There is neither.
     """
     folder = Path(checkpoint).expanduser()
-    if folder.is_dir():
+    if os.path.isdir(folder):  # noqa: PTH112  # False, not an error, where the path cannot be
         return folder.absolute()
-    if folder.is_file():
+    if os.path.isfile(folder):  # noqa: PTH113
         raise CheckpointError("this file is no checkpoint", where=folder, remedy="Give the folder it is in")
     return checkpoint_path(str(checkpoint))
 
@@ -140,14 +142,19 @@ def check_checkpoint(folder: Path) -> BigLogPreTrainedModel:
             remedy="Give a BigLog checkpoint",
         )
     missing = [name for name in REQUIRED_FILES if not (folder / name).is_file()]
+    locked = [
+        name for name in OPTIONAL_FILES if (folder / name).is_file() and not os.access(folder / name, os.R_OK)
+    ]
     if missing:
         raise CheckpointError(
             f"the checkpoint lacks {', '.join(missing)}",
             where=folder,
             remedy="Save model and tokenizer there again",
         )
+    if locked:
+        raise CheckpointError("you may not read this file", where=folder / locked[0])
     _check_weights(folder / WEIGHTS)
-    _check_tokenizer(folder / TOKENIZER, int(config.get("vocab_size", 0)))
+    _check_tokenizer(folder / TOKENIZER, config.get("vocab_size"))
     return _load(folder, config)
 
 
@@ -201,7 +208,7 @@ def _check_weights(path: Path) -> None:
         raise CheckpointError("the file holds no weights", where=path)
 
 
-def _check_tokenizer(path: Path, vocab_size: int) -> None:
+def _check_tokenizer(path: Path, vocab_size: object) -> None:
     """Loads the tokenizer: [PAD] must be 0, the mask tokens 1 to 5, and no id beyond the model's."""
     from tokenizers import Tokenizer
 
@@ -217,7 +224,7 @@ def _check_tokenizer(path: Path, vocab_size: int) -> None:
         raise CheckpointError(
             f"the tokenizer has {found}, not [PAD] at 0 and {' '.join(MASK_TOKENS)} at 1 to 5", where=path
         )
-    if tokenizer.get_vocab_size() > vocab_size:
+    if isinstance(vocab_size, int) and tokenizer.get_vocab_size() > vocab_size:
         raise CheckpointError(
             f"the tokenizer has {tokenizer.get_vocab_size()} tokens and the model {vocab_size}", where=path
         )
@@ -227,7 +234,8 @@ def _load(folder: Path, config: dict[str, Any]) -> BigLogPreTrainedModel:
     """Loads the model in the class it names; every weight must be there and finite."""
     import modeling_biglog
 
-    name = (config.get("architectures") or ["BigLogModel"])[0]
+    named = config.get("architectures")
+    name = named[0] if isinstance(named, list) and named else "BigLogModel"
     model_class = getattr(modeling_biglog, name, None) if name in modeling_biglog.__all__ else None
     if model_class is None:
         raise CheckpointError(
@@ -282,12 +290,10 @@ def _refuse_to_overwrite(target: Path, force: bool) -> None:
 
 
 @contextmanager
-def _staged(target: Path) -> Iterator[Path]:
-    """Yields a new folder beside `target`, removed at the end; a failing write becomes an OutputError."""
-    stage = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.tmp"
+def _writing(target: Path) -> Iterator[None]:
+    """Turns a write that fails into an OutputError."""
     try:
-        stage.mkdir(parents=True)
-        yield stage
+        yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise OutputError(
@@ -295,6 +301,15 @@ def _staged(target: Path) -> Iterator[Path]:
             where=target,
             remedy="Free some space, or give another place" if full else "Give a place you may write to",
         ) from error
+
+
+@contextmanager
+def _staged(target: Path) -> Iterator[Path]:
+    """Yields a new folder beside `target`; what is in it at the end goes."""
+    stage = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.tmp"
+    try:
+        stage.mkdir(parents=True)
+        yield stage
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
@@ -317,11 +332,18 @@ def _fill(stage: Path, source: Path, as_bert_from: BigLogPreTrainedModel | None)
 
 
 def _auto_map(config: dict[str, Any]) -> dict[str, str]:
-    """Returns the whole map; an entry of the checkpoint's own goes first, a Hub id before it goes away."""
+    """Returns the whole map; another class of ours in the checkpoint's own goes first."""
+    import modeling_biglog
     from modeling_biglog.configuration_biglog import AUTO_MAP
 
-    own = {name: str(place).rpartition("--")[2] for name, place in (config.get("auto_map") or {}).items()}
-    return {**AUTO_MAP, **own}
+    found = dict(AUTO_MAP)
+    for auto, place in (config.get("auto_map") or {}).items():
+        # What came from a Hub has the id in front: acme/biglog--modeling_biglog.BigLogModel.
+        name = str(place).rpartition(".")[2]
+        if name in modeling_biglog.__all__:
+            module = getattr(modeling_biglog, name).__module__.rpartition(".")[2]
+            found[auto] = f"{module}.{name}"
+    return found
 
 
 def _code_files(auto_map: dict[str, str]) -> list[Path]:
