@@ -100,22 +100,22 @@ class LogEncoder:
             float32, shape (n, hidden_size): for each line the mean of the last hidden states over its tokens.
         """
         contents = lines if isinstance(lines, pl.Series) else pl.Series(lines, dtype=pl.String)
-        forms = masking.normal_forms(contents)
-        codes, distinct = _dictionary(forms)
-        vectors = self.encode_normal_forms(distinct)
-        # np.take is the only step per line that moves vectors; it copies rows at memory speed.
-        return np.take(vectors, codes, axis=0)
+        return self.encode_normal_forms(masking.normal_forms(contents))
 
     def encode_normal_forms(self, forms: pl.Series) -> Embeddings:
-        """Embeds distinct normal forms, those seen before from the cache.
+        """Embeds normal forms, each distinct one once, and those seen before from the cache.
 
         Args:
-            forms: Distinct normal forms, shape (n,).
+            forms: Normal forms, shape (n,).
 
         Returns:
             float32, shape (n, hidden_size).
         """
-        texts = forms.to_list()
+        codes, distinct = _dictionary(forms)
+        # The only step that moves a vector for every line; it copies rows at the speed of memory.
+        return np.take(self._encode_distinct(distinct.to_list()), codes, axis=0)
+
+    def _encode_distinct(self, texts: list[str]) -> Embeddings:
         vectors = np.empty((len(texts), self.hidden_size), dtype=np.float32)
         missing = [i for i, text in enumerate(texts) if not self._cache.read(text, vectors[i])]
         for rows, computed in self._compute([texts[i] for i in missing]):

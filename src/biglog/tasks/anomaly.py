@@ -1,7 +1,7 @@
 """How odd an event is, from what is known without labels: five pieces of evidence, and their sum.
 
-Each piece is 0 to 1. All weights are stated here and fixed; none was fitted to labelled logs. Evidence adds up as
-independent reasons do: ``anomaly_score = 1 - prod(1 - weight * evidence)``, in [0, 1], higher is more anomalous.
+Each piece is 0 to 1. All weights are stated here and fixed; none was fitted to labelled logs. Evidence adds up
+as independent reasons do: ``anomaly_score = 1 - prod(1 - weight * evidence)``, in [0, 1], higher is odder.
 """
 
 from __future__ import annotations

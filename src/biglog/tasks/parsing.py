@@ -2,9 +2,9 @@
 
 Masks alone leave words that are values too: user names, component names, states. The rule: normal forms with
 equally many words belong to one event when they are alike in all words but one, and at least `MIN_VALUES`
-different words stand there; that word is then variable, written ``<*>``, and the rule is applied again to what
-results. So a choice between few words (``available``, ``unavailable``) stays two events, and a name that keeps
-changing does not.
+different words stand there; that word is then variable, written ``<*>``, and the rule is applied again to
+what results. So a choice between few words (``available``, ``unavailable``) stays two events, and a name that
+keeps changing does not.
 """
 
 from __future__ import annotations

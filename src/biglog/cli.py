@@ -1,0 +1,278 @@
+"""The command line: one command a verb, no logic. An error is one line on stderr, and exit code 2."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from biglog._version import __version__
+from biglog.errors import BigLogError, InputError
+
+if TYPE_CHECKING:
+    from biglog.inference.analyze import Progress
+
+_STARTED = time.perf_counter()
+
+app = typer.Typer(
+    name="biglog",
+    help="One pretrained encoder for system logs: what is in a log, and what is odd in it, on a plain CPU.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help="Checkpoint: a folder or a Hub id. Default: the embedded biglog-mini."),
+]
+Checkpoint = Annotated[str, typer.Option("--checkpoint", help="Checkpoint: a folder or an embedded name.")]
+AsBert = Annotated[
+    bool, typer.Option("--bert", help="The sibling typed `bert`, which loads without BigLog installed.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"biglog {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog="Example: biglog analyze app.log.gz --baseline last-week.log --report report.html")
+def analyze(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="Logs: paths, glob patterns, or - for standard input."),
+    ],
+    report: Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.")] = None,
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="A log of normal operation; what it lacks is new. Repeatable.")
+    ] = None,
+    model: Model = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(help="Header layout: a name, or '<Date> <Time> <Level> <Component>: <Content>'."),
+    ] = None,
+    year: Annotated[
+        int | None, typer.Option(help="Year of the first line where timestamps have none.")
+    ] = None,
+    odd: Annotated[int, typer.Option(help="The most odd lines to report.", min=0)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what is in a log (events, counts, times) and what is odd in it (ranked lines, with reasons)."""
+    from biglog.inference.analyze import analyze as run
+    from biglog.inference.encoder import LogEncoder
+
+    _check_writable(report)
+    with _progress(files) as progress:
+        encoder = LogEncoder.from_pretrained(model)
+        ready = time.perf_counter() - _STARTED
+        analysis = run(
+            files,
+            encoder=encoder,
+            baseline=baseline or None,
+            layout=layout,
+            year=year,
+            max_odd=odd,
+            progress=progress,
+        )
+    analysis = replace(analysis, seconds=analysis.seconds | {"start": ready})
+    if report is not None:
+        from biglog.report import write_report
+
+        began = time.perf_counter()
+        write_report(analysis, report)
+        analysis = replace(analysis, seconds=analysis.seconds | {"report": time.perf_counter() - began})
+    if as_json:
+        from biglog.report import analysis_to_dict
+
+        _print_json(analysis_to_dict(analysis))
+        return
+    from biglog.terminal import print_summary
+
+    print_summary(analysis, Console())
+    if report is not None:
+        typer.echo(f"\nReport: {report}")
+
+
+@app.command(epilog="Example: biglog encode app.log.gz --out vectors.parquet")
+def encode(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="Logs: paths, glob patterns, or - for standard input."),
+    ],
+    out: Annotated[Path, typer.Option(help="Parquet file: line numbers, normal forms, embeddings.")],
+    model: Model = None,
+    layout: Annotated[str | None, typer.Option(help="Header layout: a name or a notation.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the embedding of every line: one row a line, one vector a normal form."""
+    from biglog.inference.batch import encode_files
+
+    _check_writable(out)
+    with _progress(files) as progress:
+        summary = encode_files(files, out, model=model, layout=layout, progress=progress)
+    if as_json:
+        _print_json(summary)
+    else:
+        typer.echo("{lines:,} lines, {normal_forms:,} normal forms -> {out}".format(**summary))
+
+
+@app.command(epilog="Example: biglog save biglog; then AutoModel.from_pretrained('biglog')")
+def save(
+    target: Annotated[
+        str, typer.Argument(help="Folder to write, or with --cache the id to load it by.")
+    ] = "biglog",
+    cache: Annotated[bool, typer.Option("--cache", help="Write to the Hugging Face cache instead.")] = False,
+    checkpoint: Checkpoint = "biglog-mini",
+    bert: AsBert = False,
+    force: Annotated[bool, typer.Option("--force", help="Write into a folder that is in use.")] = False,
+) -> None:
+    """Save a checkpoint so that `from_pretrained("biglog")` finds it: a folder, or the cache."""
+    from biglog import hub
+
+    if cache:
+        written = hub.save_to_cache(target, checkpoint=checkpoint, bert=bert)
+    else:
+        written = hub.save(target, checkpoint=checkpoint, bert=bert, force=force)
+    typer.echo(str(written))
+
+
+@app.command(epilog="Example: biglog publish ./runs/mini/biglog-mini owner/biglog --dry-run")
+def publish(
+    checkpoint: Annotated[str, typer.Argument(help="Checkpoint: a folder or an embedded name.")],
+    repo_id: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Repository on the Hub.")],
+    bert: AsBert = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="Create the repository as a private one.")
+    ] = False,
+    revision: Annotated[str | None, typer.Option(help="Branch to write; default main.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Tag to put on the commit.")] = None,
+    message: Annotated[str | None, typer.Option(help="First line of the commit message.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and list everything, send nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Publish a checkpoint with card, tokenizer and code to a Hub (token: HF_TOKEN or `hf auth login`)."""
+    from dataclasses import asdict
+
+    from biglog import hub
+
+    result = hub.publish(
+        checkpoint,
+        repo_id,
+        bert=bert,
+        private=private,
+        revision=revision,
+        tag=tag,
+        message=message,
+        dry_run=dry_run,
+    )
+    if as_json:
+        _print_json(asdict(result))
+        return
+    for file in result.files:
+        typer.echo(f"{file.size:>12,}  {file.path}")
+    state = "would be published to" if dry_run else "published to" if result.changed else "unchanged at"
+    typer.echo(f"{len(result.files)} files {state} {result.url}")
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
+def pretrain(context: typer.Context) -> None:
+    """Pretrain an encoder from raw logs: a YAML file and flags of the same names (--help lists them)."""
+    from biglog.training.arguments import PretrainArguments
+
+    if not context.args or "--help" in context.args:
+        typer.echo("Usage: biglog pretrain --config FILE [--NAME VALUE]...\n")
+        typer.echo(inspect.getdoc(PretrainArguments))
+        typer.echo("\nExample: biglog pretrain --config recipes/configs/pretrain/smoke.yaml --max_steps 50")
+        return
+    from biglog.training.pretrain import pretrain as run
+
+    run(PretrainArguments.from_command_line(context.args))
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def _check_writable(path: Path | None) -> None:
+    """Fails before the work, not after it, where the result could not be written anyway."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise InputError("this is a folder", where=path, remedy="Name a file to write")
+    if not path.absolute().parent.is_dir():
+        raise InputError(
+            "its folder does not exist", where=path, remedy=f"Create {path.absolute().parent} first"
+        )
+
+
+@contextmanager
+def _progress(files: list[str]) -> Iterator[Progress | None]:
+    """A progress bar on stderr, on a terminal only: with an ETA where the sizes of the files are known."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    total = _total_bytes(files)
+    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=total)
+        yield lambda lines, read: bar.update(task, completed=read, description=f"{lines:,} lines")
+
+
+def _total_bytes(files: list[str]) -> int | None:
+    """Bytes to come, where every file is a plain one; of a compressed file they are not known before."""
+    paths = [Path(file) for file in files]
+    if not all(path.is_file() and path.suffix not in (".gz", ".bz2", ".xz", ".zst") for path in paths):
+        return None
+    return sum(path.stat().st_size for path in paths)
+
+
+def main() -> None:
+    """Runs the command line."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    try:
+        app()
+    except BigLogError as error:
+        sys.stderr.write(f"biglog: {error}\n")
+        raise SystemExit(2) from None
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does: nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("biglog: interrupted\n")
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()
