@@ -17,10 +17,11 @@ AUTO_MAP = {
     "AutoModelForSequenceClassification": "modeling_biglog.BigLogForSequenceClassification",
     "AutoModelForTokenClassification": "modeling_biglog.BigLogForTokenClassification",
 }
-"""Where each Auto class finds its code in a checkpoint folder or Hub repo; every saved config carries it whole.
+"""Where each Auto class finds its code in a checkpoint folder or Hub repo; every saved config carries it
+whole.
 
-Where a window classifier is saved, it takes the place of `AutoModelForSequenceClassification`: a repo holds one
-kind of classifier, and this one classifies sequences of lines.
+Where a window classifier is saved, it takes the place of `AutoModelForSequenceClassification`: a repo holds
+one kind of classifier, and this one classifies sequences of lines.
 """
 
 

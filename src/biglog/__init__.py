@@ -1,7 +1,7 @@
 """BigLog: one pretrained encoder for system logs.
 
-Importing this package is cheap (no torch, transformers, Polars or NumPy) and makes transformers and PEFT know the
-models of type `biglog`, whichever is imported first. The names below load what they need on first use.
+Importing this package is cheap (no torch, transformers, Polars or NumPy) and makes transformers and PEFT know
+the models of type `biglog`, whichever is imported first. The names below load what they need on first use.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import modeling_biglog as _models  # registers the models with transformers and PEFT
+import modeling_biglog  # noqa: F401  # registers the models with transformers and PEFT
 
 from ._version import __version__
 from .errors import BigLogError
 
 if TYPE_CHECKING:
-    from .inference.analysis import analyze
+    from .inference.analyze import analyze
     from .inference.encoder import LogEncoder
     from .logs.masking import normal_forms
     from .logs.record import read_logs
@@ -24,7 +24,7 @@ __all__ = ["BigLogError", "LogEncoder", "__version__", "analyze", "normal_forms"
 
 _HOMES = {
     "LogEncoder": "inference.encoder",
-    "analyze": "inference.analysis",
+    "analyze": "inference.analyze",
     "normal_forms": "logs.masking",
     "read_logs": "logs.record",
 }
