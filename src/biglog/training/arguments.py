@@ -1,0 +1,294 @@
+"""What a pretraining run is told: one dataclass, which is the YAML file, the command line and the library
+call."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from biglog.errors import InputError
+
+ALIASES = {
+    "num_of_proc": "loader_workers",
+    "train_data_path": "train_data",
+    "eval_data_path": "eval_data",
+    "tokenizer_data_path": "tokenizer",
+    "epoch": "epochs",
+    "warm_up_ratio": "warmup_ratio",
+    "gradient_acc": "gradient_accumulation_steps",
+}
+"""Names that the published pretraining script uses, where ours differ."""
+
+FREE_ON_RESUME = frozenset(
+    {"output_path", "record_path", "resume", "save_steps", "save_total_limit", "logging_steps", "eval_steps"}
+    | {"loader_workers", "report_to", "threads", "data_root", "use_cpu"}
+)
+"""Arguments that may change when a run is resumed: none of them changes what is learnt."""
+
+
+@dataclass(frozen=True)
+class PretrainArguments:
+    """Everything that decides a pretraining run.
+
+    Attributes:
+        name: Name of the checkpoint.
+        output_path: Folder of the run: its checkpoints, ``record.json`` and, in a folder called ``name``, the
+            result.
+        record_path: Where the run's record is also written, if anywhere.
+        resume: Go on from the last complete checkpoint in ``output_path``.
+        data_root: Folder that sources and exclusions are relative to.
+        train_data: Sources, ``[DOMAIN=]PATTERN[#FIRST-[LAST]]``.
+        eval_data: Sources to evaluate on besides the held-out lines; they are excluded from training too.
+        exclude: Evaluation splits whose normal forms must not be trained on,
+            ``[NAME=]PATTERN[#FIRST-[LAST]]``.
+        held_out_share: Share of each domain's distinct normal forms that is kept for evaluation.
+        eval_lines: Most lines of a domain to evaluate on.
+        tokenizer: Folder of a trained tokenizer; none trains one on the training lines.
+        vocab_size: Most tokens of a vocabulary that is trained.
+        min_frequency: Least count of a pair of pieces to be merged into a token.
+        lowercase: Whether a tokenizer that is trained folds case.
+        initial_checkpoint: BERT-like checkpoint to start from (its sizes then hold); none starts at random.
+        hidden_size: Width.
+        num_hidden_layers: Layers.
+        num_attention_heads: Attention heads.
+        intermediate_size: Width of the feed-forward layers.
+        max_position_embeddings: Most tokens of a line; longer lines are cut into windows.
+        dropout: Of hidden states and attention.
+        mlm_probability: Share of the tokens to predict.
+        whole_words: Hide words rather than word pieces.
+        temperature: Domains are drawn in proportion to their distinct normal forms to this power.
+        count_power: Within a domain, forms are drawn in proportion to their count to this power.
+        row_length: Tokens of a packed row; 0 puts one line in each row.
+        batch_size: Rows per device and step.
+        gradient_accumulation_steps: Batches per optimizer step.
+        max_steps: Optimizer steps; 0 derives them from ``epochs``.
+        epochs: Passes over as many tokens as the training lines hold, if ``max_steps`` is 0.
+        learning_rate: Peak of the schedule.
+        lr_scheduler: ``linear``, ``cosine`` or any other of the library's.
+        warmup_ratio: Share of the steps during which the learning rate rises.
+        weight_decay: Of AdamW.
+        adam_beta2: Of AdamW.
+        max_grad_norm: Gradients are clipped to this norm.
+        bf16: Mixed precision in bfloat16.
+        fp16: Mixed precision in float16.
+        gradient_checkpointing: Recompute activations, to save memory.
+        fsdp: Sharding strategy of the Trainer, for instance ``full_shard auto_wrap``; none for plain data
+            parallelism.
+        seed: Of weights, rows and masks.
+        threads: CPU threads of torch; 0 leaves them alone.
+        use_cpu: Stay off accelerators.
+        loader_workers: Processes that prepare batches; 0 prepares them in the training process.
+        logging_steps: Steps between two points of the loss curve.
+        eval_steps: Steps between two evaluations; 0 evaluates at the end only.
+        save_steps: Steps between two checkpoints.
+        save_total_limit: Checkpoints kept.
+        report_to: Trackers, for instance ``tensorboard``; ``none`` for none.
+    """
+
+    name: str = "biglog"
+    output_path: str = "runs/pretrain"
+    record_path: str | None = None
+    resume: bool = False
+    data_root: str = "."
+    train_data: tuple[str, ...] = ()
+    eval_data: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    held_out_share: float = 0.1
+    eval_lines: int = 200
+    tokenizer: str | None = None
+    vocab_size: int = 8000
+    min_frequency: int = 2
+    lowercase: bool = True
+    initial_checkpoint: str | None = None
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    max_position_embeddings: int = 150
+    dropout: float = 0.1
+    mlm_probability: float = 0.15
+    whole_words: bool = False
+    temperature: float = 0.5
+    count_power: float = 0.0
+    row_length: int = 256
+    batch_size: int = 16
+    gradient_accumulation_steps: int = 1
+    max_steps: int = 0
+    epochs: float = 1.0
+    learning_rate: float = 2e-4
+    lr_scheduler: str = "linear"
+    warmup_ratio: float = 0.05
+    weight_decay: float = 0.01
+    adam_beta2: float = 0.999
+    max_grad_norm: float = 1.0
+    bf16: bool = False
+    fp16: bool = False
+    gradient_checkpointing: bool = False
+    fsdp: str | None = None
+    seed: int = 0
+    threads: int = 0
+    use_cpu: bool = False
+    loader_workers: int = 0
+    logging_steps: int = 50
+    eval_steps: int = 0
+    save_steps: int = 500
+    save_total_limit: int = 2
+    report_to: str = "none"
+
+    def __post_init__(self) -> None:
+        for name in (
+            "vocab_size",
+            "hidden_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "batch_size",
+            "save_steps",
+        ):
+            self._require(getattr(self, name) > 0, name, "must be positive")
+        self._require(0 < self.mlm_probability < 1, "mlm_probability", "must lie between 0 and 1")
+        self._require(0 < self.held_out_share < 1, "held_out_share", "must lie between 0 and 1")
+        self._require(self.learning_rate > 0, "learning_rate", "must be positive")
+        self._require(self.max_steps > 0 or self.epochs > 0, "epochs", "must be positive when max_steps is 0")
+        self._require(
+            self.hidden_size % self.num_attention_heads == 0,
+            "hidden_size",
+            "must be a multiple of num_attention_heads",
+        )
+        self._require(not (self.bf16 and self.fp16), "bf16", "excludes fp16")
+
+    def _require(self, holds: bool, name: str, what: str) -> None:
+        if not holds:
+            raise InputError(f"{name} {what}, not {getattr(self, name)!r}")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, object], *, where: str | Path | None = None) -> Self:
+        """Reads arguments by name, as YAML gives them.
+
+        Raises:
+            InputError: A name is unknown (the nearest known one is named), given twice, or its value has the
+                wrong type.
+        """
+        known = typing.get_type_hints(cls)
+        read: dict[str, Any] = {}
+        for given, value in values.items():
+            name = ALIASES.get(given, given)
+            if name not in known:
+                raise InputError(
+                    f"unknown argument {given!r}", where=where, remedy=_nearest(given, [*known, *ALIASES])
+                )
+            if name in read:
+                raise InputError(f"{name} is given twice (once as {given!r})", where=where)
+            read[name] = _coerce(name, value, known[name], where)
+        return cls(**read)
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, **overrides: object) -> Self:
+        """Reads arguments from a YAML file; overrides win.
+
+        Raises:
+            InputError: The file cannot be read, is not a mapping, or `from_mapping` finds fault with it.
+        """
+        values = _read_yaml(Path(path))
+        canonical = {ALIASES.get(name, name): value for name, value in overrides.items()}
+        kept = {name: value for name, value in values.items() if ALIASES.get(name, name) not in canonical}
+        return cls.from_mapping(kept | canonical, where=path)
+
+    @classmethod
+    def from_command_line(cls, words: Sequence[str]) -> Self:
+        """Reads ``--config FILE --name value --name=value ...``; a flag without a value is true, lists are
+        comma-separated.
+
+        Raises:
+            InputError: As `from_mapping` and `from_yaml`.
+        """
+        given: dict[str, object] = {}
+        config: str | None = None
+        for name, value in _flags(words):
+            if name == "config":
+                config = value if isinstance(value, str) else None
+            elif name in given:
+                raise InputError(f"--{name} is given twice")
+            else:
+                given[name] = value
+        return cls.from_mapping(given) if config is None else cls.from_yaml(config, **given)
+
+    def to_dict(self) -> dict[str, object]:
+        """Returns the arguments as JSON and YAML can hold them."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+    def differences(self, earlier: Mapping[str, object]) -> dict[str, tuple[object, object]]:
+        """Returns what decides what is learnt and differs from an earlier run's, as (earlier, now)."""
+        now = self.to_dict()
+        names = sorted((now.keys() | earlier.keys()) - FREE_ON_RESUME)
+        return {n: (earlier.get(n), now.get(n)) for n in names if earlier.get(n) != now.get(n)}
+
+
+def _flags(words: Sequence[str]) -> list[tuple[str, object]]:
+    flags: list[tuple[str, object]] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            raise InputError(f"expected a flag, not {word!r}", remedy="Write --name value")
+        name, equals, value = word[2:].partition("=")
+        if equals:
+            flags.append((name.replace("-", "_"), value))
+        elif rest and not rest[0].startswith("--"):
+            flags.append((name.replace("-", "_"), rest.pop(0)))
+        else:
+            flags.append((name.replace("-", "_"), True))
+    return flags
+
+
+def _read_yaml(path: Path) -> dict[str, object]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=path) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"not YAML: {' '.join(str(error).split())}", where=path) from error
+    if not isinstance(values, dict):
+        raise InputError("holds no arguments", where=path, remedy="Write one `name: value` a line")
+    return {str(name): value for name, value in values.items()}
+
+
+def _coerce(name: str, value: object, kind: Any, where: str | Path | None) -> object:
+    """Returns a value as its field wants it; YAML reads 2e-4 as text, and the command line everything."""
+    if isinstance(kind, types.UnionType):  # the only unions here are with None
+        if value is None or value in ("none", "null"):
+            return None
+        kind = str
+    try:
+        if typing.get_origin(kind) is tuple:
+            items = value.split(",") if isinstance(value, str) else value
+            if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
+                raise ValueError
+            return tuple(item.strip() for item in items if item.strip())
+        if kind is bool:
+            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
+                str(value).lower()
+            ]
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            raise ValueError
+        if kind is int and isinstance(value, float):
+            raise ValueError
+        return os.path.expandvars(value) if kind is str and isinstance(value, str) else kind(value)
+    except (ValueError, KeyError):
+        wanted = (
+            "a list of texts" if typing.get_origin(kind) is tuple else getattr(kind, "__name__", str(kind))
+        )
+        raise InputError(f"{name} must be {wanted}, not {value!r}", where=where) from None
+
+
+def _nearest(given: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
+    return f"Did you mean {close[0]!r}?" if close else "See PretrainArguments for the names"

@@ -1,0 +1,121 @@
+"""The record of a run: everything a model card says, and everything that is needed to do the run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from biglog._version import __version__
+from biglog.errors import OutputError
+
+RECORD_SCHEMA = "biglog-pretraining/1"
+
+
+@dataclass
+class Clock:
+    """Time that a run has used, kept up across interruptions.
+
+    Attributes:
+        wall_seconds: Elapsed time.
+        cpu_seconds: CPU time of this process and of the children it has waited for.
+        tokens: Tokens trained on, padding left out.
+    """
+
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    tokens: int = 0
+
+    def __post_init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), _cpu_seconds()
+
+    def read(self) -> dict[str, float | int]:
+        """Returns the totals up to now."""
+        wall, cpu = time.perf_counter(), _cpu_seconds()
+        self.wall_seconds += wall - self._wall
+        self.cpu_seconds += cpu - self._cpu
+        self._wall, self._cpu = wall, cpu
+        return asdict(self)
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Writes JSON to a temporary name beside the target, then renames it.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"cannot be written: {error.strerror}", where=path) from error
+
+
+def hardware() -> dict[str, object]:
+    """Returns what the run ran on: processor, cores, memory, threads, accelerators."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory / 2**30, 1),
+        "torch_threads": torch.get_num_threads(),
+        "accelerators": devices,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of what computed the run."""
+    packages = ("torch", "transformers", "tokenizers", "polars", "numpy", "accelerate")
+    return {"biglog": __version__, "python": platform.python_version()} | {
+        name: version(name) for name in packages
+    }
+
+
+def git_state() -> dict[str, object] | None:
+    """Returns commit and uncommitted changes of the checkout that this runs from; None outside of one."""
+    command = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        commit = subprocess.run([*command, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        changes = subprocess.run(
+            [
+                *command,
+                "status",
+                "--porcelain",
+                "--untracked-files=no",
+                ":/src",
+                ":/modeling_biglog",
+                ":/recipes",
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return {"commit": commit.stdout.strip(), "modified": [line[3:] for line in changes.stdout.splitlines()]}
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _cpu_seconds() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
