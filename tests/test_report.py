@@ -103,6 +103,10 @@ def test_a_ten_megabyte_line_is_cut_and_its_length_said():
         (samples.bgl(odd=0), "Nothing odd in 11 lines"),
         (samples.analysis_of([], odd=0), "There are no lines"),
         (samples.analysis_of(samples.plain_records(["a b", "c d"])), "so there is no timeline"),
+        (
+            samples.analysis_of(samples.bgl_records()[:1]),
+            "from 2005-06-03 15:42:50: there is no course of time",
+        ),
         (samples.analysis_of(samples.openssh_records()), "Their headers carry no levels"),
     ],
 )
@@ -113,6 +117,7 @@ def test_what_is_lacking_is_said(analysis, words):
         assert 'data-key="level"' not in html
     if not analysis.bins:
         assert 'data-key="first"' not in html
+    assert ('id="plotly"' in html) == (analysis.start != analysis.end)
 
 
 def test_a_report_replaces_the_one_before_and_leaves_nothing_beside_it(tmp_path):

@@ -75,6 +75,7 @@ def render_report(analysis: Analysis) -> str:
             event_index={event.event_id: i for i, event in enumerate(analysis.events, start=1)},
             same_day=_same_day(analysis),
             top_score=max((odd.anomaly_score for odd in analysis.odd_lines), default=0.0),
+            spark_columns=max(1, min(SPARK_COLUMNS, len(analysis.bins))),
             spark=lambda event: spark(event, analysis),
         )
     )

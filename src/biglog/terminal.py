@@ -126,7 +126,7 @@ def bar(counts: Sequence[int], columns: int, blocks: str = _BLOCKS) -> str:
 
 
 def _print_timeline(analysis: Analysis, say: _Speaker) -> None:
-    if not (analysis.bins and analysis.start and analysis.end):
+    if not (analysis.bins and analysis.start and analysis.end) or analysis.start == analysis.end:
         return
     counts = [sum(column) for column in zip(*analysis.levels.values(), strict=True)]
     columns = min(say.width, len(counts) if len(counts) >= say.width // 2 else say.width)

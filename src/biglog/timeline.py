@@ -61,19 +61,22 @@ def stacked_paths(analysis: Analysis) -> list[tuple[str, float, str]]:
 
 
 def figure(analysis: Analysis) -> dict[str, Any] | None:
-    """Return the timeline as a Plotly figure, or None where there are no timestamps.
+    """Return the timeline as a Plotly figure, or None without timestamps or where all are the same.
 
     Lines per bin are stacked by level; above them stand a strip with the odd lines and one with the bursts.
     Colours are left out: each trace names its role in `meta`, and the page colours it from its style sheet.
     """
-    if not analysis.bins or not analysis.bin_seconds:
+    if not analysis.bins or not analysis.bin_seconds or analysis.start == analysis.end:
         return None
     odd = [line for line in analysis.odd_lines if line.timestamp]
     bursts = _strongest(analysis.events)
     traces = _bars(analysis)
     traces += [_odd_markers(odd)] if odd else []
     traces += [_burst_spans(bursts)] if bursts else []
-    return {"data": traces, "layout": _layout(bool(odd), bool(bursts))}
+    layout = _layout(bool(odd), bool(bursts))
+    if max((sum(column) for column in zip(*analysis.levels.values(), strict=True)), default=0) < 5:
+        layout["yaxis"] |= {"dtick": 1, "tickformat": "d"}
+    return {"data": traces, "layout": layout}
 
 
 def _bars(analysis: Analysis) -> list[dict[str, Any]]:
