@@ -16,8 +16,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from biglog.errors import InputError
+from biglog.logs.decoding import sniff
 from biglog.logs.record import SCHEMA, read_logs
-from biglog.logs.sources import _sniff, expand
+from biglog.logs.sources import expand
 
 SYSLOG = b"Jun 14 15:16:01 combo sshd(pam_unix)[19939]: authentication failure; logname= uid=0\n"
 
@@ -113,6 +114,12 @@ def test_glob_is_sorted_and_skips_folders(tmp_path):
 def test_a_file_whose_name_looks_like_a_pattern(tmp_path):
     path = write(tmp_path / "app[1].log", b"x\n")
     assert read_logs(str(path)).read()["line"].to_list() == ["x"]
+
+
+def test_a_file_whose_name_is_no_utf8(tmp_path):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.log")
+    Path(path).write_bytes(b"x\n")
+    assert read_logs(path).read()["source"].to_list() == [f"{tmp_path}/caf\ufffd.log"]
 
 
 def test_an_empty_file_among_others_is_only_reported(tmp_path):
@@ -452,7 +459,7 @@ def test_any_bytes_are_accounted_for(data, batch_bytes, max_line_bytes):
     for number, text in lines.select("line_number", "bytes").rows():
         joined[number] = joined.get(number, b"") + text
     assert list(joined) == list(range(1, report.lines + 1))
-    if _sniff(data, "") != ("utf-8", 0):
+    if sniff(data, "") != ("utf-8", 0):
         return  # UTF-16, or a mark that is taken off: the next law
     assert b"\n".join(joined.values()) == data.replace(b"\r\n", b"\n").removesuffix(b"\n")
     assert report.damaged == sum(1 for (text,) in lines.select("raw_bytes").rows() if text is not None)

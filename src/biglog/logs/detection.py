@@ -1,5 +1,4 @@
-"""Which layout a log has: generic layouts beside the sixteen domains, and the choice among them on a
-sample."""
+"""Which layout a log has: generic layouts beside the sixteen domains, and the choice on a sample."""
 
 from __future__ import annotations
 

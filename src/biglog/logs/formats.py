@@ -3,7 +3,7 @@
 A layout says in Loghub's own notation what stands before the message, `<Date> <Time> <Level> <Component>:
 <Content>`. It compiles to one regex of the *header alone*, so that Rust's one-pass engine can run it (five
 times faster than one that also captures the message); the message is what remains. A new format of another
-kind (JSON lines, CSV) is a class with the two methods of `Format`.
+kind (JSON lines, CSV) is a class with the methods of `Format`.
 """
 
 from __future__ import annotations
@@ -146,18 +146,14 @@ class Layout:
             .then(pl.col("line"))
             .otherwise(pl.col("line").str.strip_prefix(pl.col("header")).str.strip_chars_end())
         )
-        bad = (
-            found & timestamps.is_null()
-            if "timestamp" in groups.columns
-            else pl.repeat(False, len(lines), eager=True)
-        )
+        timed = "timestamp" in groups.columns
         return pl.DataFrame(
             {
                 "timestamp": timestamps,
                 **columns,
                 "content": rest.to_series(),
                 "has_header": found,
-                "bad_timestamp": bad,
+                "bad_timestamp": found & timestamps.is_null() & timed,
             }
         )
 
@@ -227,8 +223,7 @@ PLAIN: Final = Plain()
 
 
 def layout_from_notation(notation: str) -> Layout:
-    """A layout from a user's text in Loghub's notation, for instance `<Date> <Time> <Level> <Component>:
-    <Content>`.
+    """A layout from a user's text in Loghub's notation, such as `<Date> <Time> <Component>: <Content>`.
 
     As in Loghub, a field is as short as what follows allows, and what stands between fields is a regular
     expression.
@@ -303,8 +298,7 @@ def _loose(layout: Layout) -> bool:
 
 
 def _compile(layout: Layout) -> str:
-    """One Rust regex for a layout: a named group for each column, and one for the timestamp's fields
-    together."""
+    """One Rust regex for a layout: a group for each column, and one for the timestamp's fields together."""
     head = layout.notation.removesuffix("<Content>")
     first, last = f"<{layout.time[0]}>", f"<{layout.time[1]}>"
     if first not in head:

@@ -14,12 +14,13 @@ from typing import Final
 import polars as pl
 
 from biglog.errors import InputError
+from biglog.logs.decoding import Run
 from biglog.logs.detection import Choice, choose, chosen, named
 from biglog.logs.formats import HEADER_COLUMNS, Format, Layout
-from biglog.logs.sources import OpenLog, Run, Source, SourceLike, expand
+from biglog.logs.sources import OpenLog, Source, SourceLike, expand
 from biglog.logs.timestamps import UTC_MICROSECONDS, Clock, known_zone
 
-BATCH_BYTES: Final = 8 << 20
+BATCH_BYTES: Final = 4 << 20
 BATCH_LINES: Final = 1 << 18
 MAX_LINE_BYTES: Final = 16 << 20
 # A report names this many line numbers of a kind; the counts are complete.
@@ -119,8 +120,9 @@ class ReadReport:
 
 
 class LogReader:
-    """Iterable of `RecordBatch`; made by `read_logs`. Each iteration reads the sources anew and resets
-    `report`.
+    """Iterable of `RecordBatch`, made by `read_logs`.
+
+    Each iteration reads the sources anew and resets `report`.
 
     Attributes:
         report: What has been read so far.
@@ -158,10 +160,14 @@ class LogReader:
             )
 
     def read(self) -> pl.DataFrame:
-        """Everything in one frame: a column `source`, then those of `SCHEMA`. For logs that fit into
-        memory."""
-        named_frames = [batch.frame.select(pl.lit(batch.source).alias("source"), pl.all()) for batch in self]
-        return pl.concat(named_frames)
+        """Everything in one frame, for logs that fit into memory.
+
+        Returns:
+            A column `source`, then those of `SCHEMA`.
+        """
+        return pl.concat(
+            [batch.frame.select(pl.lit(batch.source).alias("source"), pl.all()) for batch in self]
+        )
 
     def _check_streams(self) -> None:
         streams = [source.name for source in self._sources if source.stream is not None]

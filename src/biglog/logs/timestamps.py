@@ -12,7 +12,6 @@ from calendar import isleap
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
-from zoneinfo import available_timezones
 
 import polars as pl
 
@@ -218,10 +217,12 @@ def known_zone(zone: str) -> str:
     Raises:
         InputError: No such zone.
     """
-    if zone in available_timezones():
-        return zone
-    remedy = "Give an IANA name such as 'UTC', 'Europe/Berlin' or 'America/Los_Angeles'"
-    raise InputError(f"unknown time zone {zone!r}", remedy=remedy)
+    try:
+        pl.Series([datetime(2000, 1, 1)]).dt.replace_time_zone(zone)
+    except pl.exceptions.ComputeError as error:
+        remedy = "Give an IANA name such as 'UTC', 'Europe/Berlin' or 'America/Los_Angeles'"
+        raise InputError(f"unknown time zone {zone!r}", remedy=remedy) from error
+    return zone
 
 
 def guess_format(texts: pl.Series) -> TimestampFormat | None:
