@@ -211,6 +211,14 @@ def test_figure_is_one_that_plotly_accepts():
     assert drawn["data"][3]["x"] == ["2005-06-11 19:48:43.752466", "2005-06-11 19:57:07.898567", None]
 
 
+def test_a_time_far_from_all_others_is_marked_at_the_edge():
+    analysis = samples.bgl()
+    far = dataclasses.replace(analysis.odd_lines[0], timestamp=datetime(2038, 1, 19, tzinfo=UTC))
+    drawn = figure(dataclasses.replace(analysis, odd_lines=(far,)))
+    assert drawn is not None
+    assert drawn["data"][2]["x"] == [drawn["layout"]["xaxis"]["range"][1]]
+
+
 def test_labels_of_the_figure_hold_no_tag_of_the_log():
     drawn = figure(samples.hostile())
     for trace in drawn["data"]:

@@ -162,7 +162,7 @@ def test_timeline_is_drawn_in_the_colours_of_the_scheme_and_follows_the_width(vi
         assert v.page.locator("#plot .static").count() == 0
         expect(bars.first).to_have_css("fill", "rgb(125, 25, 80)")
         v.page.emulate_media(color_scheme="dark")
-        expect(bars.first).to_have_css("fill", "rgb(255, 180, 214)")
+        expect(bars.first).to_have_css("fill", "rgb(255, 196, 223)")
         drawing = v.page.locator("#plot .main-svg").first
         assert drawing.bounding_box()["width"] > 1000
         v.page.set_viewport_size({"width": 400, "height": 900})

@@ -33,7 +33,7 @@ from biglog.timeline import figure, level_order, resample, stacked_paths
 SCHEMA = "biglog.analysis/1"
 PAGE_ROWS = 50
 SPARK_COLUMNS, SPARK_HEIGHT = 60, 20
-_TIME = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d)?")
+_UNBROKEN = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d)?|[\d.,]+ (%|[A-Za-z]+)")
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -179,8 +179,8 @@ def _environment() -> jinja2.Environment:
 
 
 def _unbroken(text: str) -> Markup:
-    """Keep a time from being broken at its hyphens."""
-    return Markup(_TIME.sub(r'<span class="nowrap">\g<0></span>', str(escape(text))))
+    """Keep times, and numbers with what they count, from being broken over two lines."""
+    return Markup(_UNBROKEN.sub(r'<span class="nowrap">\g<0></span>', str(escape(text))))
 
 
 def _write(path: Path, content: bytes) -> None:

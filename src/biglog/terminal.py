@@ -7,6 +7,7 @@ markup, never with a control character.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from rich.console import Console
 from rich.padding import Padding
@@ -18,7 +19,6 @@ from biglog.timeline import resample
 from biglog.wording import (
     SEVERITIES,
     Piece,
-    alike_words,
     headline,
     lede,
     line_pieces,
@@ -134,11 +134,11 @@ def _print_timeline(analysis: Analysis, say: _Speaker) -> None:
     drawn = bar(
         [count for count in counts for _ in range(stretch)], columns, _ASCII_BLOCKS if say.ascii else _BLOCKS
     )
-    same_day = analysis.start.date() == analysis.end.date()
-    ends = [
-        f"{when:%H:%M:%S}" if same_day else f"{when:%Y-%m-%d %H:%M}"
-        for when in (analysis.start, analysis.end)
-    ]
+    # Times far from all others lie outside the bins, and would mislabel the ends of the bar.
+    first, last = analysis.bins[0], analysis.bins[-1] + timedelta(seconds=analysis.bin_seconds or 0)
+    reached = (max(first, analysis.start), min(last, analysis.end))
+    same_day = reached[0].date() == reached[1].date()
+    ends = [f"{when:%H:%M:%S}" if same_day else f"{when:%Y-%m-%d %H:%M}" for when in reached]
     _title(say, "Over time", f"  up to {plural(max(resample(counts, columns)), 'line')} per column")
     say(Text(drawn, no_wrap=True, overflow="crop"))
     say(Text(ends[0] + ends[1].rjust(max(len(drawn) - len(ends[0]), len(ends[1]) + 1)), "dim"))
@@ -216,7 +216,5 @@ def _print_one(odd: OddLine, say: _Speaker, many: bool) -> None:
     content = [piece for piece in line_pieces(odd) if piece.kind != "header"] or line_pieces(odd)
     text = _text(content)
     text.truncate(max(say.width - 5, 20) * _LINES_SHOWN, overflow="ellipsis")
-    reasons = "; ".join([*odd.reasons, *([] if odd.count <= 1 else [alike_words(odd)])])
-    say(Padding(say.encodable(text), (0, 0, 0, 4), expand=False))
-    why = Text.assemble(*_parts(text_pieces(reasons, 400)), style="italic")
-    say(Padding(say.encodable(why), (0, 0, 1, 4), expand=False))
+    why = Text.assemble(*_parts(text_pieces("; ".join(odd.reasons), 400)), style="italic")
+    say(*(Padding(say.encodable(part), (0, 0, 0, 4), expand=False) for part in (text, why)), Text())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -70,10 +70,17 @@ def figure(analysis: Analysis) -> dict[str, Any] | None:
         return None
     odd = [line for line in analysis.odd_lines if line.timestamp]
     bursts = _strongest(analysis.events)
+    # Times far from all others are counted in the outermost bins; their marks stand at the edge too.
+    first, last = analysis.bins[0], analysis.bins[-1] + timedelta(seconds=analysis.bin_seconds)
+
+    def inside(when: datetime) -> str:
+        return _x(min(max(when, first), last))
+
     traces = _bars(analysis)
-    traces += [_odd_markers(odd)] if odd else []
-    traces += [_burst_spans(bursts)] if bursts else []
+    traces += [_odd_markers(odd, inside)] if odd else []
+    traces += [_burst_spans(bursts, inside)] if bursts else []
     layout = _layout(bool(odd), bool(bursts))
+    layout["xaxis"]["range"] = [_x(first), _x(last)]
     if max((sum(column) for column in zip(*analysis.levels.values(), strict=True)), default=0) < 5:
         layout["yaxis"] |= {"dtick": 1, "tickformat": "d"}
     return {"data": traces, "layout": layout}
@@ -98,12 +105,12 @@ def _bars(analysis: Analysis) -> list[dict[str, Any]]:
     ]
 
 
-def _odd_markers(odd: Sequence[OddLine]) -> dict[str, Any]:
+def _odd_markers(odd: Sequence[OddLine], inside: Callable[[datetime], str]) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",
         "name": "odd lines",
-        "x": [_x(line.timestamp) for line in odd if line.timestamp],
+        "x": [inside(line.timestamp) for line in odd if line.timestamp],
         "y": ["odd lines"] * len(odd),
         "yaxis": "y2",
         "customdata": [line.rank for line in odd],
@@ -115,12 +122,12 @@ def _odd_markers(odd: Sequence[OddLine]) -> dict[str, Any]:
     }
 
 
-def _burst_spans(events: Sequence[Event]) -> dict[str, Any]:
+def _burst_spans(events: Sequence[Event], inside: Callable[[datetime], str]) -> dict[str, Any]:
     x: list[str | None] = []
     texts: list[str] = []
     for event in events:
         if event.burst:
-            x += [_x(event.burst.start), _x(event.burst.end), None]
+            x += [inside(event.burst.start), inside(event.burst.end), None]
             texts += [_burst_label(event)] * 2 + [""]
     return {
         "type": "scatter",

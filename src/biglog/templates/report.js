@@ -158,7 +158,7 @@ addEventListener("beforeprint", () => {
       align: "left",
       bgcolor: colour("ink"),
       bordercolor: colour("ink"),
-      font: { color: colour("paper"), size: 12 },
+      font: { color: colour("paper"), size: 12, family: layout.font.family },
     };
     for (const [name, axis] of Object.entries(layout)) {
       if (name.startsWith("yaxis") || name === "xaxis") axis.gridcolor = colour("rule");
