@@ -1,7 +1,5 @@
 """The configuration of the BigLog models: BERT's, with the paper's defaults and fields of our own heads."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import field
 from typing import Any, ClassVar
@@ -72,12 +70,13 @@ class BigLogConfig(BertConfig):
     # The Trainer gathers every output but these; states of every token of an evaluation set fit in no memory.
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["hidden_states", "attentions"]
 
+    # No `from __future__ import annotations` here: the strict dataclass checks values against these types.
     max_position_embeddings: int = 150
     use_cache: bool = False
     architectures: list[str] | None = field(default_factory=list)
 
     num_line_orders: int = 2
-    line_order_weight: float = 1.0
+    line_order_weight: float | int = 1.0
     sparse_prediction: bool = True
     freeze_encoder: bool = False
     window_layers: int = 2

@@ -153,14 +153,18 @@ class BigLogForWindowClassification(BigLogModelWithHead):
         if line_mask is None:
             line_mask = attention_mask.ne(0).any(dim=-1).long()
         present = line_mask.ne(0)
+        embeddings = torch.zeros(
+            *line_mask.shape, self.config.hidden_size, device=line_mask.device, dtype=self.dtype
+        )
+        if not present.any():
+            return embeddings, line_mask
         _, pooled, _ = self._encode(
             None if input_ids is None else input_ids[present],
             attention_mask[present],
             inputs_embeds=None if inputs_embeds is None else inputs_embeds[present],
         )
         pooled = cast(Tensor, pooled)
-        embeddings = pooled.new_zeros(*line_mask.shape, pooled.shape[-1])
-        return embeddings.index_put((present,), pooled), line_mask
+        return embeddings.to(pooled.dtype).index_put((present,), pooled), line_mask
 
 
 __all__ = ["BigLogForWindowClassification", "BigLogWindowHead"]

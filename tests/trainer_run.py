@@ -1,4 +1,5 @@
-"""One short run of the real Trainer, to be compared with the same run cut differently; torchrun starts it, too.
+"""One short run of the real Trainer, to be compared with the same run cut differently; torchrun starts it,
+too.
 
 `torchrun --nproc_per_node 2 tests/trainer_run.py MICRO_BATCH ACCUMULATION OUTPUT CLASS ...`
 """
@@ -65,7 +66,7 @@ def trainer(name: str, micro_batch: int, accumulation: int, folder: str, **argum
 
 
 def run(name: str, micro_batch: int, accumulation: int, **arguments: Any) -> dict[str, Any]:
-    """Trains and evaluates; returns the losses of the steps, the evaluation loss, and sums over the weights."""
+    """Trains and evaluates; returns the losses of both steps, the evaluation's, and sums over the weights."""
     with tempfile.TemporaryDirectory() as folder:
         # A Trainer that evaluates first does not synchronise gradients afterwards, so each task has its own.
         before = trainer(name, micro_batch, accumulation, folder, **arguments).evaluate()["eval_loss"]
