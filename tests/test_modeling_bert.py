@@ -4,9 +4,7 @@ import json
 
 import pytest
 import torch
-from tiny import build, lines
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, BertForPreTraining, BertModel
-from wordpiece import MASK_TOKENS, wordpiece
 
 from modeling_biglog import (
     BigLogForMaskedLM,
@@ -18,11 +16,14 @@ from modeling_biglog import (
     as_bert,
 )
 
+from tiny import build, lines
+from wordpiece import MASK_TOKENS, wordpiece
+
 WORDPIECES = 30522
 
 
 def published(folder, *, prefix, legacy, binary):
-    """Writes a checkpoint as the authors publish theirs, typed `bert`, at a small width; returns BERT's own."""
+    """Writes a checkpoint as the authors publish theirs, typed `bert`, but narrow; returns BERT's own."""
     torch.manual_seed(0)
     shape = BertConfig(
         vocab_size=WORDPIECES,

@@ -5,14 +5,14 @@ import os
 import subprocess
 import sys
 
-import pytest
 import torch
-from tiny import VOCABULARY, build, lines, windows
-from wordpiece import wordpiece
 
 from modeling_biglog import BigLogForMaskedLM, BigLogForPreTraining, BigLogForWindowClassification
 
-# Runs where neither package can be found: the finder of an editable install is gone, and the folder is elsewhere.
+from tiny import VOCABULARY, build, inputs_for
+from wordpiece import wordpiece
+
+# Runs where neither package can be found: not through an editable install's finder, nor from a folder.
 STRANGER = """
 import json, sys
 OURS = {"biglog", "modeling_biglog"}
@@ -22,57 +22,63 @@ class NotInstalled:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, NotInstalled())
 import torch, transformers
-folder, name, inputs = sys.argv[1], sys.argv[2], torch.load(sys.argv[3])
-try:
-    getattr(transformers, name).from_pretrained(folder, trust_remote_code=False)
-    raise SystemExit("it loaded without trust")
-except ValueError:
-    pass
-model = getattr(transformers, name).from_pretrained(folder, trust_remote_code=True)
-encoder = transformers.AutoModel.from_pretrained(folder, trust_remote_code=True)
-tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
-model.save_pretrained(sys.argv[4])
-again = getattr(transformers, name).from_pretrained(sys.argv[4], trust_remote_code=True)
-with torch.no_grad():
-    outputs = [m(**inputs).to_tuple()[0].tolist() for m in (model, again)]
-print(json.dumps({
-    "classes": [type(m).__name__ for m in (model, encoder, again)],
-    "modules": [type(model).__module__.split(".")[0], *sorted(OURS & set(sys.modules))],
-    "outputs": outputs,
-    "tokens": tokenizer.model_max_length,
-}))
+
+def load(auto, folder):
+    return getattr(transformers, auto).from_pretrained(folder, trust_remote_code=True)
+
+answers = []
+for auto in sys.argv[1:]:
+    try:
+        getattr(transformers, auto).from_pretrained(auto, trust_remote_code=False)
+        raise SystemExit(f"{auto} loaded without trust")
+    except ValueError:
+        pass
+    model, encoder = load(auto, auto), load("AutoModel", auto)
+    tokenizer = load("AutoTokenizer", auto)
+    model.save_pretrained(auto + "_again")
+    again = load(auto, auto + "_again")
+    with torch.no_grad():
+        outputs = [m(**torch.load(auto + ".pt")).to_tuple()[0].tolist() for m in (model, again)]
+    answers.append({
+        "classes": [type(m).__name__ for m in (model, encoder, again)],
+        "home": type(model).__module__.split(".")[0],
+        "outputs": outputs,
+        "tokens": tokenizer.model_max_length,
+    })
+assert not OURS & set(sys.modules)
+print(json.dumps(answers))
 """
 
+MODELS = {
+    "AutoModelForMaskedLM": BigLogForMaskedLM,
+    "AutoModelForPreTraining": BigLogForPreTraining,
+    "AutoModelForSequenceClassification": BigLogForWindowClassification,
+}
 
-@pytest.mark.parametrize(
-    ("cls", "auto", "inputs"),
-    [
-        (BigLogForMaskedLM, "AutoModelForMaskedLM", lines()),
-        (BigLogForPreTraining, "AutoModelForPreTraining", lines()),
-        (BigLogForWindowClassification, "AutoModelForSequenceClassification", windows()),
-    ],
-)
-def test_a_stranger_loads_the_folder(cls, auto, inputs, tmp_path):
-    model = build(cls)
-    model.save_pretrained(tmp_path / "checkpoint")
-    wordpiece(VOCABULARY).save_pretrained(tmp_path / "checkpoint")
-    torch.save(inputs, tmp_path / "inputs.pt")
-    arguments = [tmp_path / "checkpoint", auto, tmp_path / "inputs.pt", tmp_path / "again"]
+
+def test_a_stranger_loads_the_folders(tmp_path):
+    wanted = []
+    for auto, cls in MODELS.items():
+        model = build(cls)
+        model.save_pretrained(tmp_path / auto)
+        wordpiece(VOCABULARY).save_pretrained(tmp_path / auto)
+        torch.save(inputs_for(model), tmp_path / f"{auto}.pt")
+        wanted.append(model(**inputs_for(model)).to_tuple()[0])
     environment = os.environ | {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
     environment.pop("PYTHONPATH", None)
     done = subprocess.run(
-        [sys.executable, "-c", STRANGER, *map(str, arguments)],
+        [sys.executable, "-c", STRANGER, *MODELS],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=250,
     )
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout.splitlines()[-1])
-    assert answer["classes"] == [cls.__name__, "BigLogModel", cls.__name__]
-    assert answer["modules"] == ["transformers_modules"]
-    assert answer["tokens"] == 150
-    wanted = model(**inputs).to_tuple()[0]
-    for outputs in answer["outputs"]:
-        torch.testing.assert_close(torch.tensor(outputs), wanted)
+    answers = json.loads(done.stdout.splitlines()[-1])
+    for answer, cls, expected in zip(answers, MODELS.values(), wanted, strict=True):
+        assert answer["classes"] == [cls.__name__, "BigLogModel", cls.__name__]
+        assert answer["home"] == "transformers_modules"
+        assert answer["tokens"] == 150
+        for outputs in answer["outputs"]:
+            torch.testing.assert_close(torch.tensor(outputs), expected)
