@@ -71,7 +71,7 @@ def use(order, folder):
               AutoModelForSequenceClassification.from_pretrained(folder + "/window")]
     return [type(thing).__name__ for thing in (model, *others)]
 
-answers = {}
+pipes = {}
 for order in json.loads(sys.argv[2]):
     read, write = os.pipe()
     child = os.fork()
@@ -83,10 +83,8 @@ for order in json.loads(sys.argv[2]):
         os.write(write, json.dumps(answer).encode())
         os._exit(0)
     os.close(write)
-    with os.fdopen(read) as pipe:
-        answers[order] = json.loads(pipe.read() or "null")
-    os.waitpid(child, 0)
-print(json.dumps(answers))
+    pipes[order] = os.fdopen(read)
+print(json.dumps({order: json.loads(pipe.read() or "null") for order, pipe in pipes.items()}))
 """
 
 
