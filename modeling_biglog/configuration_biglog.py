@@ -111,6 +111,11 @@ class BigLogConfig(BertConfig):
         """
         if self.is_decoder or self.add_cross_attention:
             raise ValueError("BigLog models are encoders: is_decoder and add_cross_attention must be False")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"num_attention_heads ({self.num_attention_heads}) must divide "
+                f"hidden_size ({self.hidden_size})"
+            )
         if self.num_line_orders < 2:
             raise ValueError(f"num_line_orders must be at least 2, got {self.num_line_orders}")
         if self.window_layers < 0 or self.max_window_lines < 1:
@@ -140,6 +145,9 @@ class BigLogConfig(BertConfig):
             OSError: If there is no config, or it is no JSON.
         """
         fields, unused = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        if not fields:
+            # The library would go on with the defaults: a BERT-base, filled with whatever weights there are.
+            raise OSError(f"{pretrained_model_name_or_path} has no config.json")
         model_type = fields.get("model_type", cls.model_type)
         if model_type == "bert":
             # Its architectures name BERT's classes, which our Auto classes don't know.

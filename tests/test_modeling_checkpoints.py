@@ -149,6 +149,7 @@ def test_the_defaults_are_bert_base_with_150_positions():
     ("fields", "message"),
     [
         ({"is_decoder": True}, "encoders"),
+        ({"num_attention_heads": 5}, "num_attention_heads"),
         ({"num_line_orders": 1}, "num_line_orders"),
         ({"window_layers": -1}, "window_layers"),
         ({"window_heads": 5}, "window_heads"),
@@ -164,6 +165,13 @@ def test_impossible_configs_are_refused(fields, message):
 def test_a_checkpoint_of_another_type_is_refused(tmp_path):
     GPT2Config().save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"type 'gpt2'.*'biglog' and 'bert'"):
+        BigLogModel.from_pretrained(tmp_path)
+
+
+def test_a_folder_without_a_config_is_refused(tmp_path):
+    build(BigLogModel).save_pretrained(tmp_path)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(OSError, match=r"no config\.json"):
         BigLogModel.from_pretrained(tmp_path)
 
 
