@@ -82,22 +82,21 @@ def analyze(
 ) -> None:
     """Tell what is in a log (events, counts, times) and what is odd in it (ranked lines, with reasons)."""
     from biglog.inference.analyze import analyze as run
-    from biglog.inference.encoder import LogEncoder
 
     _check_writable(report)
     with _progress(files) as progress:
-        encoder = LogEncoder.from_pretrained(model)
-        ready = time.perf_counter() - _STARTED
+        imported = time.perf_counter() - _STARTED
         analysis = run(
             files,
-            encoder=encoder,
+            encoder=model,
             baseline=baseline or None,
             layout=layout,
             year=year,
             max_odd=odd,
             progress=progress,
         )
-    analysis = replace(analysis, seconds=analysis.seconds | {"start": ready})
+    start = imported + analysis.seconds["start"]
+    analysis = replace(analysis, seconds=analysis.seconds | {"start": start})
     if report is not None:
         from biglog.report import write_report
 
@@ -217,7 +216,7 @@ def pretrain(context: typer.Context) -> None:
 
 
 def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
 
 def _check_writable(path: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""Errors a user can act on: each names the place and the remedy, and the command line prints it without a traceback."""
+"""Errors a user can act on: each names the place and the remedy; the command line shows no traceback."""
 
 from __future__ import annotations
 

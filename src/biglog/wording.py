@@ -205,7 +205,8 @@ def burst_words(burst: Burst) -> str:
     seconds = (burst.end - burst.start).total_seconds()
     within = f" within {duration(seconds)}" if seconds else " at once"
     lines = plural(burst.count, "line")
-    return f"{lines}{within} from {moment(burst.start)}; an even rate would give {burst.expected:.1f}"
+    usual = f"at the pace of the rest of the log, {burst.expected:.1f}"
+    return f"{lines}{within} from {moment(burst.start)}; {usual}"
 
 
 def alike_words(odd: OddLine) -> str:

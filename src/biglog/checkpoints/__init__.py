@@ -22,7 +22,6 @@ def checkpoint_path(name: str = DEFAULT_CHECKPOINT) -> Path:
     folder = root / name
     if not (folder / "config.json").is_file():
         known = ", ".join(sorted(p.parent.name for p in root.glob("*/config.json"))) or "none"
-        raise CheckpointError(
-            f"no embedded checkpoint is called {name!r}", remedy=f"Embedded here: {known}; or give a folder or Hub id"
-        )
+        remedy = f"Embedded here: {known}; or give a folder or Hub id"
+        raise CheckpointError(f"no embedded checkpoint is called {name!r}", remedy=remedy)
     return folder

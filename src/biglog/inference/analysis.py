@@ -53,13 +53,13 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Burst:
-    """A stretch of time with more lines of an event than an even rate would give.
+    """A stretch of time with more lines of an event than the pace of the rest of the log would give.
 
     Attributes:
         start: Start of the stretch.
         end: End of the stretch.
         count: Lines of the event in it.
-        expected: Lines that an even rate over the whole log would give.
+        expected: Lines of the event that the pace of the rest of the log would give.
     """
 
     start: datetime

@@ -36,7 +36,7 @@ Progress = Callable[[int, int], None]
 def analyze(
     sources: SourceLike | Iterable[SourceLike],
     *,
-    encoder: LogEncoder | None = None,
+    encoder: LogEncoder | str | Path | None = None,
     baseline: SourceLike | Iterable[SourceLike] | None = None,
     layout: str | None = None,
     year: int | None = None,
@@ -47,7 +47,7 @@ def analyze(
 
     Args:
         sources: What :func:`biglog.read_logs` takes: a path, a glob pattern, ``-``, a file, or several.
-        encoder: The encoder; None loads the embedded checkpoint.
+        encoder: The encoder, or a checkpoint to load: a folder, a Hub id; None is the embedded one.
         baseline: A log of normal operation: events that it lacks are new, and distances are measured to it.
         layout: Header layout, by name or in notation; None recognises it.
         year: Year of the first timestamp where timestamps have none.
@@ -59,15 +59,18 @@ def analyze(
 
     Raises:
         InputError: A source cannot be read.
-        CheckpointError: The embedded checkpoint cannot be loaded.
+        CheckpointError: The checkpoint cannot be loaded.
     """
     clock = _Clock()
-    encoder = encoder or LogEncoder.from_pretrained()
+    reader = read_logs(
+        sources, layout=layout, year=year
+    )  # what cannot be read shows before anything is loaded
+    normal = None if baseline is None else read_logs(baseline, layout=layout, year=year)
+    if not isinstance(encoder, LogEncoder):
+        encoder = LogEncoder.from_pretrained(encoder)
     clock.lap("start")
-    census, report = _count(read_logs(sources, layout=layout, year=year), progress)
-    known = None
-    if baseline is not None:
-        known, _ = _count(read_logs(baseline, layout=layout, year=year), None, with_values=False)
+    census, report = _count(reader, progress)
+    known = None if normal is None else _count(normal, None, with_values=False)[0]
     clock.lap("read")
     clock.move("read", "mask", census.mask_seconds + (known.mask_seconds if known else 0.0))
     events = Events(census, known)
@@ -201,9 +204,7 @@ def _name(sources: SourceLike | Iterable[SourceLike]) -> str:
 def _notes(report: ReadReport, census: Census, events: Events, evidence: Evidence) -> list[str]:
     """What a reader has to know about the input before trusting the counts."""
     notes = [note for row in report.sources for note in _source_notes(row)]
-    if not events.timeline.starts:
-        notes.append("No timestamps were recognised, so there is no timeline.")
-    elif events.timeline.outside:
+    if events.timeline.outside:
         outside = f"{events.timeline.outside:,} lines have times far from all others"
         notes.append(f"{outside}; the timeline shows them at its edges.")
     if census.folded_forms:

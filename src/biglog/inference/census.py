@@ -213,12 +213,15 @@ class Census:
             return
         if name in ("times", "levels"):
             self._widen_bins()
-        elif name != "seen":
-            keys = [key for key in _KEYS[name] if key in ("code", "position")]
-            ranked = table.sort("count", descending=True, maintain_order=True)
-            kept = ranked.group_by(keys, maintain_order=True).head(MAX_VALUES)
-            self.folded_values |= len(kept) < len(table)
-            self._tables[name] = [kept]
+        elif name == "values":
+            kept = _most_frequent(table, ["code", "position"], MAX_VALUES)
+            self._tables[name] = [kept.head(self._max_rows // 2)]
+            self.folded_values = True
+        elif name == "heads":
+            kept = _most_frequent(table, ["code"], MAX_VALUES).head(self._max_rows // 4)
+            rest = table.join(kept, on=_KEYS[name], how="anti", nulls_equal=True)
+            unnamed = rest.with_columns(component=pl.lit(None, dtype=pl.String))
+            self._tables[name] = [_summed(pl.concat([kept, unnamed]), _KEYS[name])]
 
     def _widen_bins(self) -> None:
         wider = [width for width in BIN_SECONDS if width > self.bin_seconds]
@@ -241,6 +244,12 @@ _SCHEMAS = {
     "levels": pl.Schema({"level": _TEXT, "bin": _COUNT, "count": _COUNT}),
     "values": pl.Schema({"code": _CODE, "position": _COUNT, "token": _TEXT, "value": _TEXT, "count": _COUNT}),
 }
+
+
+def _most_frequent(table: pl.DataFrame, keys: list[str], most: int) -> pl.DataFrame:
+    """The rows with the highest counts for each key, highest first."""
+    ranked = table.sort("count", *table.columns[:-1], descending=[True] + [False] * (table.width - 1))
+    return ranked.filter(pl.int_range(pl.len()).over(keys) < most)
 
 
 def _summed(table: pl.DataFrame, keys: list[str]) -> pl.DataFrame:

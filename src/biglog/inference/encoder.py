@@ -166,11 +166,11 @@ def _reader_of_normal_forms(tokenizer: PreTrainedTokenizerBase, max_length: int,
     if backend is None:
         raise CheckpointError("its tokenizer is not a fast one (no tokenizer.json)", where=name)
     state = json.loads(backend.to_str())
-    ours = json.loads(masking.normalizer().__getstate__())
+    ours = json.loads(masking.normalizer().__getstate__())["normalizers"]
     steps = (state["normalizer"] or {}).get("normalizers", [])
-    if steps and steps[0] == ours:
-        del steps[0]
-    elif steps and steps[0].get("type") == "Sequence":
+    if steps[: len(ours)] == ours:
+        del steps[: len(ours)]
+    elif steps and steps[0]["type"] == "Replace":
         raise CheckpointError(
             f"its tokenizer masks values by another table than this version of BigLog (masking version "
             f"{masking.MASKING_VERSION})",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,14 +15,18 @@ from biglog.inference.analysis import Burst, Event, Parameter
 from biglog.inference.census import BIN_SECONDS, Census, First
 from biglog.logs.masking import MASK_TOKENS
 from biglog.tasks import anomaly
-from biglog.tasks.parsing import WILDCARD, event_id, group_forms
+from biglog.tasks.parsing import WILDCARD, ZERO, event_id, group_forms
 
 MAX_BINS = 60
 TOP_VALUES = 5
 BLANK = "(blank line)"
 
-# A burst is a bin with this many times the even rate, and enough lines to be no accident.
+# A burst is a bin with this many times the lines that the pace of the rest of the log would give, and with
+# enough lines to be no accident.
 _BURST_RATE, _BURST_LINES = 8.0, 20
+
+_VALUE = re.compile("|".join(re.escape(token) for token in MASK_TOKENS))
+_VALUE_OR_ZERO = re.compile(f"{_VALUE.pattern}|{ZERO.pattern}")
 
 # Places are numbered word by word; no word holds as many values as this.
 _SLOTS = 1000
@@ -88,6 +93,7 @@ class Events:
         self._describe(census, extra)
         self.timeline = _timeline(census)
         self._timelines = self._counts_per_bin()
+        self._per_bin = np.sum([*self._timelines.values(), (0,) * len(self.timeline.starts)], axis=0)
         self._parameters = _parameters(census, self._event_of, self.templates)
 
     def __len__(self) -> int:
@@ -100,21 +106,22 @@ class Events:
 
     def burst(self, index: int) -> Burst | None:
         """The strongest burst of an event, if it has one."""
-        counts = np.array(self.timeline_of(index))
+        counts = np.array(self.timeline_of(index), dtype=np.float64)
         if len(counts) < 3 or counts.sum() < _BURST_LINES:
             return None
-        expected = counts.sum() / len(counts)
-        peak = int(counts.argmax())
-        if counts[peak] < max(_BURST_LINES, _BURST_RATE * expected):
+        rest = self._per_bin - counts + 1  # one line a bin more: an empty rest has no pace
+        expected = counts.sum() * rest / rest.sum()
+        peak = int((counts / expected).argmax())
+        if counts[peak] < max(_BURST_LINES, _BURST_RATE * expected[peak]):
             return None
         first, last = peak, peak
-        while first > 0 and counts[first - 1] >= 2 * expected:
+        while first > 0 and counts[first - 1] >= 2 * expected[first - 1]:
             first -= 1
-        while last + 1 < len(counts) and counts[last + 1] >= 2 * expected:
+        while last + 1 < len(counts) and counts[last + 1] >= 2 * expected[last + 1]:
             last += 1
         start, end = self.timeline.starts[first], self.timeline.starts[last] + self.timeline.seconds
-        count = int(counts[first : last + 1].sum())
-        return Burst(_utc(start), _utc(end), count, float(expected * (last - first + 1)))
+        within = slice(first, last + 1)
+        return Burst(_utc(start), _utc(end), int(counts[within].sum()), float(expected[within].sum()))
 
     def timeline_of(self, index: int) -> tuple[int, ...]:
         """Lines of an event in each bin."""
@@ -293,22 +300,39 @@ def _parameters(
 
 def _placed_values(census: Census, event_of: NDArray[np.int64], templates: list[str]) -> pl.DataFrame:
     """Values with the place ("slot") they have in their event: masked values, and words under a wildcard."""
-    wildcards = [{i for i, word in enumerate(text.split(" ")) if word == WILDCARD} for text in templates]
+    split = [template.split(" ") for template in templates]
     slots: list[tuple[int, int, int]] = []
-    words: list[tuple[int, int, str]] = []
+    words: list[tuple[int, int, str, str]] = []
     for code, form in enumerate(census.forms):
-        places, ordinal = wildcards[event_of[code]], 0
-        for at, word in enumerate(form.split(" ")):
-            inside = sum(word.count(token) for token in MASK_TOKENS)
-            if at in places:
-                words.append((code, _SLOTS * at, word))
-            else:
-                slots += [(code, ordinal + nth, _SLOTS * at + nth) for nth in range(inside)]
-            ordinal += inside
+        ordinal = 0
+        for at, (word, shown) in enumerate(zip(form.split(" "), split[event_of[code]], strict=False)):
+            values = _VALUE.findall(word)
+            if shown == WILDCARD:
+                words.append((code, _SLOTS * at, WILDCARD, word))
+                ordinal += len(values)
+                continue
+            # A lone 0 is a value where the template has a number in its place, and text where it has a 0.
+            if word != shown:
+                values = _VALUE_OR_ZERO.findall(word)
+            for nth, value in enumerate(values):
+                if value == "0":
+                    words.append((code, _SLOTS * at + nth, "[NUM]", value))
+                else:
+                    slots.append((code, ordinal, _SLOTS * at + nth))
+                    ordinal += 1
+    return _joined_values(census, slots, words)
+
+
+def _joined_values(
+    census: Census, slots: list[tuple[int, int, int]], words: list[tuple[int, int, str, str]]
+) -> pl.DataFrame:
+    """Counts of masked values by (code, position) and of spelled words by code, each in its slot."""
     by_position = pl.DataFrame(
         slots, schema=["code", "position", "slot"], orient="row", infer_schema_length=1
     )
-    by_word = pl.DataFrame(words, schema=["code", "slot", "value"], orient="row", infer_schema_length=1)
+    by_word = pl.DataFrame(
+        words, schema=["code", "slot", "token", "value"], orient="row", infer_schema_length=1
+    )
     columns = ["code", "slot", "token", "value", "count"]
     parts = [pl.DataFrame(schema=_VALUES)]
     if slots:
@@ -317,5 +341,5 @@ def _placed_values(census: Census, event_of: NDArray[np.int64], templates: list[
         parts.append(masked.select(columns))
     if words:
         spelled = census.table("seen").join(by_word.cast({"code": pl.Int32}), on="code")
-        parts.append(spelled.with_columns(token=pl.lit(WILDCARD)).select(columns))
+        parts.append(spelled.select(columns))
     return pl.concat(parts)

@@ -80,7 +80,7 @@ def _chosen(common: NDArray[np.bool_], reference: Counts, suspicion: anomaly.Flo
 
 
 def _bursts(events: Events) -> anomaly.Floats:
-    """How far an event's strongest burst is above the even rate: 10 times gives 0.5, 100 times 1."""
+    """How far an event's strongest burst is above the pace of the log: 10 times gives 0.5, 100 times 1."""
     strength = np.zeros(len(events))
     for index in range(len(events)):
         burst = events.burst(index) if events.counts[index] else None
@@ -109,6 +109,12 @@ def _in_words(name: str, events: Events, evidence: Evidence, index: int) -> str:
     burst = events.burst(index)
     if burst is None:
         return "comes at an uneven rate"
-    minutes = (burst.end - burst.start).total_seconds() / 60
-    span = f"{minutes:,.0f} min" if minutes >= 1 else f"{60 * minutes:.0f} s"
+    span = _duration((burst.end - burst.start).total_seconds())
     return f"{burst.count:,} of its {count:,} lines within {span} from {burst.start:%Y-%m-%d %H:%M:%S}"
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

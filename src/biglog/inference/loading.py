@@ -8,7 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
@@ -50,16 +55,8 @@ def load_checkpoint(
             tokenizer = AutoTokenizer.from_pretrained(source, **version)
         except CheckpointError:
             raise
-        except RepositoryNotFoundError as error:
-            remedy = "Check the id; a private repository needs `hf auth login`"
-            raise CheckpointError("no such model on the Hub", where=name, remedy=remedy) from error
-        except (LocalEntryNotFoundError, HfHubHTTPError) as error:
-            remedy = (
-                "Check the connection, give a folder, or leave --model out to use the embedded checkpoint"
-            )
-            raise CheckpointError("the Hub cannot be reached", where=name, remedy=remedy) from error
         except Exception as error:  # each library raises its own for a damaged file
-            raise CheckpointError(_first_line(error), where=name, remedy="Fetch or save it again") from error
+            raise _diagnosis(error, name) from error
     return model.eval(), tokenizer, name
 
 
@@ -99,6 +96,18 @@ def _quiet() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines() or [type(error).__name__]
-    return f"the checkpoint cannot be loaded: {text[0].rstrip('.')}"
+def _diagnosis(error: Exception, name: str) -> CheckpointError:
+    """Finds out what lies behind an error: the library wraps what the Hub's client says."""
+    causes: list[BaseException] = [error]
+    while (behind := causes[-1].__cause__ or causes[-1].__context__) is not None:
+        causes.append(behind)
+    if any(isinstance(cause, RepositoryNotFoundError) for cause in causes):
+        remedy = "Check the id; a private repository needs `hf auth login`"
+        return CheckpointError("no such model on the Hub", where=name, remedy=remedy)
+    unreachable = LocalEntryNotFoundError | HfHubHTTPError | OfflineModeIsEnabled
+    if any(isinstance(cause, unreachable) for cause in causes):
+        remedy = "Check the connection, give a folder, or leave the model out to use the embedded checkpoint"
+        return CheckpointError("not in the cache, and the Hub cannot be reached", where=name, remedy=remedy)
+    text = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    remedy = "Fetch or save it again"
+    return CheckpointError(f"the checkpoint cannot be loaded: {text}", where=name, remedy=remedy)

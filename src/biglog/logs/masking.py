@@ -2,9 +2,9 @@ r"""Normal forms: values become typed mask tokens, so lines that differ in value
 
 One versioned table, :data:`MASKS`, says what is masked. Three engines apply it: Polars on whole columns
 (:func:`normal_forms`), ``tokenizer.json`` through :func:`normalizer` (so that plain ``AutoTokenizer`` on raw
-content gives the same ids), and Python's ``re`` where positions are needed (:func:`spans`). They agree as the
-patterns keep to what all three read alike: ASCII classes, greedy repetition, ordered alternation, and two edges,
-``<L>`` (no ASCII word character before) and ``<R>`` (none after), which each dialect spells its own way.
+content gives the same ids), and Python's ``re`` where positions are needed (:func:`spans`). They agree as
+the patterns keep to what all three read alike: ASCII classes, greedy repetition, ordered alternation, and two
+edges, ``<L>`` (no ASCII word character before) and ``<R>`` (none after), which each dialect spells its way.
 
 The rows are applied in passes, in table order; neighbours with one replacement are one pass (an ordered
 alternation). No pattern can match a square bracket, so no pass reads what an earlier one wrote. A mask token
@@ -179,8 +179,8 @@ def passes(masks: tuple[Mask, ...] = MASKS) -> list[Pass]:
     return [Pass(tuple(rows)) for _, rows in grouped]
 
 
-# Below this many lines compiling the patterns for a column costs more than Python's loop.
-_FEW = 500
+# Below this, compiling the patterns for a column costs more than Python's loop.
+_FEW_LINES, _FEW_BYTES = 500, 100_000
 
 
 def normal_forms(contents: pl.Series, masks: tuple[Mask, ...] = MASKS) -> pl.Series:
@@ -194,7 +194,7 @@ def normal_forms(contents: pl.Series, masks: tuple[Mask, ...] = MASKS) -> pl.Ser
         The normal forms, dtype String, shape (n,), in the same order.
     """
     contents = contents.fill_null("")
-    if len(contents) < _FEW:
+    if len(contents) < _FEW_LINES and contents.str.len_bytes().sum() < _FEW_BYTES:
         forms = [_mask_one(content, masks) for content in contents]
         return pl.Series("normal_form", forms, dtype=pl.String)
     distinct = contents.unique(maintain_order=True)
@@ -208,7 +208,7 @@ def normal_forms(contents: pl.Series, masks: tuple[Mask, ...] = MASKS) -> pl.Ser
 
 def normal_form(content: str) -> str:
     """Masks one content; equal to :func:`normal_forms` on a column of one."""
-    return _mask_one(content, MASKS)
+    return str(normal_forms(pl.Series([content], dtype=pl.String))[0])
 
 
 def _mask_one(text: str, masks: tuple[Mask, ...]) -> str:

@@ -1,7 +1,7 @@
 """How odd an event is, from what is known without labels: five pieces of evidence, and their sum.
 
-Each piece is 0 to 1. All weights are stated here and fixed; none was fitted to labelled logs. Evidence adds up
-as independent reasons do: ``anomaly_score = 1 - prod(1 - weight * evidence)``, in [0, 1], higher is odder.
+Each piece is 0 to 1. All weights are stated here and fixed; none was fitted to labelled logs. Evidence adds
+up as independent reasons do: ``anomaly_score = 1 - prod(1 - weight * evidence)``; higher is more anomalous.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ _WORDS = (
     (
         0.6,
         r"errors?|errno|err|fail(?:ed|s|ing|ures?)?|\w*exceptions?|traceback|denied|refused|unreachable|corrupt\w*"
-        r"|crash\w*|abort\w*|unable|cannot|can't|could not|couldn't|invalid|illegal|time[ds]? ?-?out|lost"
-        r"|timeout|killed|break-?in|rejected|fault\w*|unavailable|unrecoverable|uncorrectable|dead",
+        r"|crash(?:e[sd]|ing)?|abort\w*|unable|cannot|can't|could not|couldn't|invalid|illegal|lost"
+        r"|time[ds]? ?-?out|timeout|killed|break-?in|rejected|fault\w*|unavailable|unrecoverable"
+        r"|uncorrectable|dead",
     ),
     (
         0.3,

@@ -4,7 +4,7 @@ Masks alone leave words that are values too: user names, component names, states
 equally many words belong to one event when they are alike in all words but one, and at least `MIN_VALUES`
 different words stand there; that word is then variable, written ``<*>``, and the rule is applied again to
 what results. So a choice between few words (``available``, ``unavailable``) stays two events, and a name that
-keeps changing does not.
+keeps changing does not. A lone 0, which the masks leave alone, is one of the numbers that stand in its place.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 WILDCARD = "<*>"
+ZERO = re.compile(r"(?<![A-Za-z0-9_])0(?![A-Za-z0-9_])")
+"""A lone 0, which the masks leave as it is."""
+
 MIN_VALUES = 5
 """From so many different words on, the place they stand in is variable."""
 
@@ -50,7 +53,7 @@ def group_forms(forms: Iterable[str]) -> Grouping:
     Returns:
         The events, numbered in order of their first normal form.
     """
-    words: list[Words] = [tuple(form.split(" ")) for form in forms]
+    words = _with_zeros_as_numbers([tuple(form.split(" ")) for form in forms])
     for _ in range(_ROUNDS):
         merged = _merge_once(words)
         if merged == words:
@@ -64,6 +67,20 @@ def group_forms(forms: Iterable[str]) -> Grouping:
 def event_id(template: str) -> str:
     """Returns the identity of a template: it depends on nothing but the template's text."""
     return hashlib.sha256(template.encode()).hexdigest()[:8]
+
+
+def _with_zeros_as_numbers(words: list[Words]) -> list[Words]:
+    """Writes a lone 0 as a number where another form has a number in that place and is alike otherwise."""
+    alike: dict[Words, list[Words]] = defaultdict(list)
+    for form in dict.fromkeys(words):
+        alike[tuple(ZERO.sub("[NUM]", word) for word in form)].append(form)
+    merged: dict[Words, Words] = {}
+    for general, forms in alike.items():
+        if len(forms) > 1:
+            places = zip(general, zip(*forms, strict=True), strict=True)
+            template = tuple(word if len(set(each)) > 1 else each[0] for word, each in places)
+            merged |= dict.fromkeys(forms, template)
+    return [merged.get(form, form) for form in words]
 
 
 def _merge_once(words: list[Words]) -> list[Words]:
