@@ -131,3 +131,13 @@ def test_a_tokenizer_with_other_masks_is_a_clear_error(tmp_path: Path) -> None:
     (folder / "tokenizer.json").write_text(json.dumps(state))
     with pytest.raises(CheckpointError, match="another table"):
         LogEncoder.from_pretrained(folder)
+
+
+def test_weights_of_a_shallower_model_are_a_clear_error(tmp_path: Path) -> None:
+    folder = tmp_path / "deeper"
+    shutil.copytree(TINY, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["num_hidden_layers"] += 1
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="weights lack"):
+        LogEncoder.from_pretrained(folder)

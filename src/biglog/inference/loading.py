@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,10 @@ def load_checkpoint(
         CheckpointError: It is missing, damaged, or neither of our type nor of BERT's.
     """
     source, name = _resolve(name_or_path)
-    version: dict[str, Any] = {} if revision is None else {"revision": revision}
+    # Nobody is asked on a terminal whether to run a stranger's code: our classes need none.
+    version: dict[str, Any] = {"trust_remote_code": False}
+    if revision is not None:
+        version["revision"] = revision
     with _quiet():
         try:
             config = AutoConfig.from_pretrained(source, **version)
@@ -51,13 +54,25 @@ def load_checkpoint(
                     where=name,
                     remedy="Give a BigLog checkpoint, or one of BERT's type",
                 )
-            model = BigLogModel.from_pretrained(source, **version)
+            loaded: Any = BigLogModel.from_pretrained(source, output_loading_info=True, **version)
+            _refuse_missing(loaded[1]["missing_keys"], name)
             tokenizer = AutoTokenizer.from_pretrained(source, **version)
         except CheckpointError:
             raise
         except Exception as error:  # each library raises its own for a damaged file
             raise _diagnosis(error, name) from error
-    return model.eval(), tokenizer, name
+    return loaded[0].eval(), tokenizer, name
+
+
+def _refuse_missing(keys: Iterable[str], name: str) -> None:
+    """The library fills what a checkpoint lacks at random: embeddings that mean nothing."""
+    missing = sorted(keys)
+    if missing:
+        raise CheckpointError(
+            f"its weights lack {len(missing)} of the encoder's, {missing[0]} for one",
+            where=name,
+            remedy="Give the checkpoint of an encoder of ours or of BERT's type",
+        )
 
 
 def _resolve(name_or_path: str | Path | None) -> tuple[str, str]:
