@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
-import shutil
+import os
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,27 +15,22 @@ import polars as pl
 import torch
 from transformers import PreTrainedTokenizerFast, Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback, TrainerControl, TrainerState
+from transformers.utils import logging as transformers_logging
 
-from biglog.data.collators import IGNORED, MaskedLanguageCollator, PackedRows, Row, Segments
+from biglog.data.collators import MaskedLanguageCollator, PackedRows, Segments
 from biglog.data.corpus import Corpus, build_corpus, sampling_weights
-from biglog.errors import CheckpointError, InputError, OutputError
+from biglog.errors import CheckpointError, InputError
 from biglog.logs.masking import MASKING_VERSION
-from biglog.metrics.language import LanguageScore, Unigram, language_score, macro_average
-from biglog.tokenizer import SPECIAL_TOKENS, load_tokenizer, piece_bytes, train_tokenizer
+from biglog.metrics.language import macro_average
+from biglog.tokenizer import load_tokenizer, train_tokenizer
 from biglog.training.arguments import PretrainArguments
+from biglog.training.held_out import HeldOut, fit_unigram
 from biglog.training.record import RECORD_SCHEMA, Clock, git_state, hardware, versions, write_json
+from biglog.training.run_folder import RunFolder
 from modeling_biglog import BigLogConfig, BigLogForMaskedLM
 
 SMALLEST_CORPUS = 32
 """Fewer distinct normal forms teach nothing; more likely the wrong files were given."""
-
-EVALUATION_SEED = 20230619
-"""Evaluation hides the same tokens in every run, whatever the run's own seed."""
-
-EVALUATION_DRAWS = 4
-"""Times that each held-out line is masked anew: short domains would have too few masked tokens otherwise."""
-
-_RUN_FILE, _CLOCK_FILE, _RECORD_FILE = "run.json", "clock.json", "record.json"
 
 
 @dataclass(frozen=True)
@@ -50,14 +42,14 @@ class Prepared:
         tokenizer: Trained on the training lines, or given.
         segments: The training lines as token ids.
         weights: How likely each of them is drawn, shape (segments,).
-        evaluation: Held-out lines by domain, tokenized.
+        held_out: Held-out lines by domain, tokenized, and their baseline.
     """
 
     corpus: Corpus
     tokenizer: PreTrainedTokenizerFast
     segments: Segments
     weights: np.ndarray
-    evaluation: dict[str, list[Row]]
+    held_out: HeldOut
 
     @property
     def training_tokens(self) -> int:
@@ -80,27 +72,35 @@ def pretrain(arguments: PretrainArguments) -> dict[str, Any]:
         CheckpointError: ``initial_checkpoint`` or ``tokenizer`` cannot be used.
         OutputError: A checkpoint cannot be written; the last one stays as it was.
     """
-    clock, code = Clock(), git_state()
-    output = Path(arguments.output_path)
-    last = _last_checkpoint(output, arguments)
+    code, clock, folder = git_state(), Clock(), RunFolder(Path(arguments.output_path))
+    last = folder.last_checkpoint(resume=arguments.resume)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
+    if not sys.stderr.isatty():
+        transformers_logging.disable_progress_bar()
     set_seed(arguments.seed)
     prepared = prepare(arguments)
-    _agree_with_earlier(output, arguments, prepared, resumed=last is not None)
-    model = initial_model(arguments, prepared.tokenizer)
+    fingerprint = prepared.corpus.fingerprint
     if last is not None:
-        clock = Clock(**json.loads((last / _CLOCK_FILE).read_text(encoding="utf-8")))
-    trainer = _trainer(arguments, prepared, model, clock)
-    with _clear_errors(output):
+        folder.check(arguments, fingerprint)
+        clock = folder.read_clock(last)
+    elif _is_first_process():
+        folder.begin(arguments, fingerprint, prepared.tokenizer)
+    model = initial_model(arguments, prepared.tokenizer)
+    trainer = _trainer(arguments, prepared, model, folder, clock)
+    with folder.writing():
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
-    used = clock.read()
-    record = _record(arguments, prepared, trainer, used) | {"git": code}
-    if trainer.is_world_process_zero():
-        _save(model, prepared.tokenizer, output / arguments.name)
-        for path in {output / _RECORD_FILE, Path(arguments.record_path or output / _RECORD_FILE)}:
-            write_json(path, record)
+    record = _record(arguments, prepared, trainer, clock) | {"git": code}
+    if _is_first_process():
+        folder.save(model, prepared.tokenizer, arguments.name)
+        write_json(folder.record_path, record)
+        if arguments.record_path:
+            write_json(Path(arguments.record_path), record)
     return record
+
+
+def _is_first_process() -> bool:
+    return os.environ.get("RANK", "0") == "0"
 
 
 def prepare(arguments: PretrainArguments) -> Prepared:
@@ -128,71 +128,29 @@ def prepare(arguments: PretrainArguments) -> Prepared:
         corpus.train, temperature=arguments.temperature, count_power=arguments.count_power
     )
     # A line cut into windows is drawn as often as any other: its windows share its weight.
-    windows = np.bincount(segments.line, minlength=len(lines))
-    held_out = corpus.held_out
-    if arguments.eval_data:
-        given = build_corpus(arguments.eval_data, data_root=arguments.data_root, held_out_share=1e-12).train
-        held_out = pl.concat([held_out, given.with_columns(("given/" + pl.col("domain")).alias("domain"))])
+    weights = (weights / np.bincount(segments.line, minlength=len(lines)).clip(1))[segments.line]
     return Prepared(
         corpus=corpus,
         tokenizer=tokenizer,
         segments=segments,
-        weights=weights[segments.line] / windows[segments.line],
-        evaluation=evaluation_rows(
-            held_out, tokenizer, arguments.eval_lines, arguments.max_position_embeddings
+        weights=weights,
+        held_out=HeldOut.build(
+            _evaluation_lines(arguments, corpus),
+            tokenizer,
+            fit_unigram(tokenizer, segments, weights),
+            mlm_probability=arguments.mlm_probability,
+            lines_per_domain=arguments.eval_lines,
+            max_length=arguments.max_position_embeddings,
         ),
     )
 
 
-def evaluation_rows(
-    held_out: pl.DataFrame, tokenizer: PreTrainedTokenizerFast, lines_per_domain: int, max_length: int
-) -> dict[str, list[Row]]:
-    """Returns rows of held-out lines by domain, the same for the same lines; each is there `EVALUATION_DRAWS`
-    times."""
-    rows: dict[str, list[Row]] = {}
-    for (domain,), part in held_out.sort("domain", "normal_form").group_by("domain", maintain_order=True):
-        # Every k-th of the sorted lines: neighbours in the alphabet are near-duplicates.
-        chosen = part["normal_form"].gather_every(max(1, math.ceil(len(part) / lines_per_domain)))
-        segments = Segments(chosen.to_list(), tokenizer, max_length)
-        draws = range(EVALUATION_DRAWS)
-        rows[str(domain)] = [
-            Row(segments=[segments[i]], draw=i * EVALUATION_DRAWS + draw)
-            for i in range(len(segments))
-            for draw in draws
-        ]
-    return rows
-
-
-def evaluate_language(
-    model: BigLogForMaskedLM, prepared: Prepared, mlm_probability: float = 0.15, batch_size: int = 64
-) -> dict[str, dict[str, LanguageScore]]:
-    """Scores a model and the unigram baseline on the same masked tokens of the held-out lines.
-
-    Args:
-        model: The model; its mode is restored afterwards.
-        prepared: Holds lines, tokenizer and the training text that the baseline counts.
-        mlm_probability: Share of the tokens to hide.
-        batch_size: Lines per batch.
-
-    Returns:
-        For each domain, scores under "model" and "unigram".
-    """
-    collator = MaskedLanguageCollator(prepared.tokenizer, mlm_probability, seed=EVALUATION_SEED)
-    sizes = np.array(piece_bytes(prepared.tokenizer))
-    unigram = Unigram.fit(_token_counts(prepared))
-    was_training = model.training
-    model.eval()
-    scores: dict[str, dict[str, LanguageScore]] = {}
-    for domain, rows in prepared.evaluation.items():
-        ordered = sorted(rows, key=lambda row: len(row["segments"][0]))
-        batches = [collator(ordered[i : i + batch_size]) for i in range(0, len(ordered), batch_size)]
-        parts = [_score_batch(model, batch) for batch in batches]
-        targets, likelihood, correct = (np.concatenate(column) for column in zip(*parts, strict=True))
-        if len(targets):
-            own = language_score(likelihood, correct, sizes[targets])
-            scores[domain] = {"model": own, "unigram": unigram.score(targets, sizes[targets])}
-    model.train(was_training)
-    return scores
+def _evaluation_lines(arguments: PretrainArguments, corpus: Corpus) -> pl.DataFrame:
+    """Returns the corpus's held-out lines and those of ``eval_data``, whose domains get a prefix."""
+    if not arguments.eval_data:
+        return corpus.held_out
+    given = build_corpus(arguments.eval_data, data_root=arguments.data_root, held_out_share=0.0).train
+    return pl.concat([corpus.held_out, given.with_columns(("given/" + pl.col("domain")).alias("domain"))])
 
 
 def initial_model(arguments: PretrainArguments, tokenizer: PreTrainedTokenizerFast) -> BigLogForMaskedLM:
@@ -238,9 +196,9 @@ class PretrainingTrainer(Trainer):
     """The library's Trainer, evaluating by domain, keeping time, and saving checkpoints that are whole or not
     there."""
 
-    def __init__(self, *, prepared: Prepared, clock: Clock, mlm_probability: float, **kwargs: Any) -> None:
+    def __init__(self, *, prepared: Prepared, folder: RunFolder, clock: Clock, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.prepared, self.clock, self.mlm_probability = prepared, clock, mlm_probability
+        self.prepared, self.folder, self.clock = prepared, folder, clock
 
     def training_step(
         self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
@@ -250,22 +208,22 @@ class PretrainingTrainer(Trainer):
         self.clock.tokens += int((inputs["input_ids"] != pad).sum()) * self.args.world_size
         loss = super().training_step(model, inputs, *args, **kwargs)
         if not torch.isfinite(loss):
-            raise _diverged("loss", self.state.global_step + 1, self.args.output_dir)
+            raise self.folder.diverged("loss", self.state.global_step + 1)
         return loss
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Evaluates on the held-out lines of each domain and logs the averages over domains."""
         model: Any = self.accelerator.unwrap_model(self.model)
-        scores = evaluate_language(model, self.prepared, self.mlm_probability)
+        scores = self.prepared.held_out.score(model)
         if not scores:
             return {}
-        mean = macro_average({domain: both["model"] for domain, both in scores.items()})
+        mean = macro_average(scores)
         metrics = {
             "eval_loss": mean.loss,
             "eval_accuracy": mean.accuracy,
             "eval_bits_per_byte": mean.bits_per_byte,
         }
-        metrics |= {f"eval_accuracy/{domain}": both["model"].accuracy for domain, both in scores.items()}
+        metrics |= {f"eval_accuracy/{domain}": score.accuracy for domain, score in scores.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
@@ -273,14 +231,14 @@ class PretrainingTrainer(Trainer):
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         if self.args.should_save:
-            # Written last: a checkpoint without it was interrupted, and is never resumed from.
-            folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
-            write_json(folder / _CLOCK_FILE, self.clock.read())
+            self.folder.mark_whole(self.state.global_step, self.clock)
 
 
 class _Watch(TrainerCallback):
-    """Stops before a gradient that is no number reaches the weights; prints a line where no progress bar
-    can."""
+    """Stops before a gradient that is no number reaches the weights; prints where no progress bar can."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -290,7 +248,7 @@ class _Watch(TrainerCallback):
             return
         gradients = [p.grad.sum() for p in kwargs["model"].parameters() if p.grad is not None]
         if not torch.isfinite(torch.stack(gradients).sum()):
-            raise _diverged("gradient", state.global_step + 1, str(args.output_dir))
+            raise self._folder.diverged("gradient", state.global_step + 1)
 
     def on_log(
         self,
@@ -308,7 +266,11 @@ class _Watch(TrainerCallback):
 
 
 def _trainer(
-    arguments: PretrainArguments, prepared: Prepared, model: BigLogForMaskedLM, clock: Clock
+    arguments: PretrainArguments,
+    prepared: Prepared,
+    model: BigLogForMaskedLM,
+    folder: RunFolder,
+    clock: Clock,
 ) -> PretrainingTrainer:
     settings = _training_arguments(arguments)
     world = max(1, settings.world_size)
@@ -320,8 +282,8 @@ def _trainer(
     settings.max_steps = steps
     trainer = PretrainingTrainer(
         prepared=prepared,
+        folder=folder,
         clock=clock,
-        mlm_probability=arguments.mlm_probability,
         model=model,
         args=settings,
         train_dataset=PackedRows(
@@ -331,11 +293,11 @@ def _trainer(
             row_length=arguments.row_length,
             seed=arguments.seed,
         ),
-        eval_dataset=[row for rows in prepared.evaluation.values() for row in rows],
+        eval_dataset=[row for rows in prepared.held_out.rows.values() for row in rows],
         data_collator=MaskedLanguageCollator(
             prepared.tokenizer, arguments.mlm_probability, arguments.whole_words, seed=arguments.seed
         ),
-        callbacks=[_Watch()],
+        callbacks=[_Watch(folder)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -381,7 +343,7 @@ def _training_arguments(arguments: PretrainArguments) -> TrainingArguments:
 
 
 def _tokenizer(arguments: PretrainArguments, lines: list[str]) -> PreTrainedTokenizerFast:
-    kept = Path(arguments.output_path) / "tokenizer"
+    kept = RunFolder(Path(arguments.output_path)).tokenizer_path
     given = arguments.tokenizer or (
         str(kept) if arguments.resume and kept.is_dir() else arguments.initial_checkpoint
     )
@@ -396,144 +358,13 @@ def _tokenizer(arguments: PretrainArguments, lines: list[str]) -> PreTrainedToke
     )
 
 
-def _token_counts(prepared: Prepared) -> np.ndarray:
-    """Expected count of each token in as many draws as there are windows; special tokens have none."""
-    counts = np.zeros(len(prepared.tokenizer))
-    weights = prepared.weights / prepared.weights.sum() * len(prepared.segments)
-    for i, weight in enumerate(weights):
-        np.add.at(counts, prepared.segments[i], weight)
-    counts[prepared.tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS))] = 0
-    return counts
-
-
-@torch.no_grad()
-def _score_batch(model: BigLogForMaskedLM, batch: dict[str, torch.Tensor]) -> tuple[np.ndarray, ...]:
-    """Returns true ids of the masked tokens, their log-likelihoods, and whether the best guess was right."""
-    batch = {name: value.to(model.device) for name, value in batch.items()}
-    labels = batch.pop("labels")
-    masked = labels != IGNORED
-    states = model.bert(**batch).last_hidden_state[masked]
-    log_probabilities = model.cls.predictions(states).float().log_softmax(-1)
-    targets = labels[masked]
-    likelihood = log_probabilities.gather(1, targets[:, None]).squeeze(1)
-    correct = log_probabilities.argmax(-1) == targets
-    return targets.cpu().numpy(), likelihood.double().cpu().numpy(), correct.cpu().numpy()
-
-
-def _last_checkpoint(output: Path, arguments: PretrainArguments) -> Path | None:
-    """Returns the last whole checkpoint to go on from, None for a fresh start."""
-    whole = [folder for folder in output.glob("checkpoint-*") if (folder / _CLOCK_FILE).is_file()]
-    last = max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
-    if not arguments.resume:
-        if last is not None or (output / _RECORD_FILE).is_file():
-            raise InputError(
-                "holds a run already",
-                where=output,
-                remedy="Add --resume to go on with it, or choose another output_path",
-            )
-        return None
-    if (output / _RECORD_FILE).is_file():
-        raise InputError(
-            "this run is finished", where=output, remedy="Choose another output_path to train anew"
-        )
-    return last
-
-
-def _agree_with_earlier(
-    output: Path, arguments: PretrainArguments, prepared: Prepared, *, resumed: bool
-) -> None:
-    """Writes down what a run is about when it starts, and compares when it is resumed."""
-    path = output / _RUN_FILE
-    now = {"arguments": arguments.to_dict(), "fingerprint": prepared.corpus.fingerprint}
-    if not resumed:
-        write_json(path, now)
-        prepared.tokenizer.save_pretrained(output / "tokenizer")
-        return
-    try:
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            "the run's arguments cannot be read, so it cannot be resumed", where=path
-        ) from error
-    changed = arguments.differences(earlier["arguments"])
-    if changed:
-        listed = ", ".join(f"{name} (was {was!r}, is {is_!r})" for name, (was, is_) in changed.items())
-        raise InputError(
-            f"the arguments differ from those the run began with: {listed}",
-            where=output,
-            remedy="Resume with the same arguments, or start anew in another output_path",
-        )
-    if earlier["fingerprint"] != now["fingerprint"]:
-        raise InputError("the training lines differ from those the run began with", where=output)
-
-
-@contextlib.contextmanager
-def _clear_errors(output: Path) -> Iterator[None]:
-    """Names the place and the remedy when a checkpoint cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"cannot write a checkpoint: {error}", where=output, remedy=_remedy(str(output))
-        ) from error
-    except RuntimeError as error:  # torch.save's own way of saying that the disk is full
-        if "PytorchStreamWriter" not in str(error) and "inline_container" not in str(error):
-            raise
-        raise OutputError("cannot write a checkpoint", where=output, remedy=_remedy(str(output))) from error
-
-
-def _diverged(what: str, step: int, output: str | None) -> InputError:
-    return InputError(
-        f"the {what} is not a finite number at step {step}",
-        where=output,
-        remedy=f"{_remedy(str(output))}. Lower learning_rate or raise warmup_ratio",
-    )
-
-
-def _remedy(output: str) -> str:
-    whole = [folder for folder in Path(output).glob("checkpoint-*") if (folder / _CLOCK_FILE).is_file()]
-    last = max((int(folder.name.rpartition("-")[2]) for folder in whole), default=None)
-    return (
-        "No checkpoint was written yet"
-        if last is None
-        else f"checkpoint-{last} is whole: go on with --resume"
-    )
-
-
-def _save(model: BigLogForMaskedLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Writes the checkpoint under a temporary name, then renames it.
-
-    The library copies the model's source files beside the weights; they are left out here, because publishing
-    adds those of the version that publishes.
-    """
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        model.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-        for source in temporary.glob("*.py"):
-            source.unlink()
-        for file in temporary.iterdir():
-            file.chmod(0o644)  # weights are written readable for their owner only
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.replace(folder)
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror}", where=folder) from error
-
-
 def _record(
-    arguments: PretrainArguments,
-    prepared: Prepared,
-    trainer: PretrainingTrainer,
-    used: dict[str, float | int],
+    arguments: PretrainArguments, prepared: Prepared, trainer: PretrainingTrainer, clock: Clock
 ) -> dict[str, Any]:
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
-    trained = evaluate_language(model, prepared, arguments.mlm_probability)
     set_seed(arguments.seed + 1)
-    untrained = evaluate_language(
-        BigLogForMaskedLM(model.config).to(model.device), prepared, arguments.mlm_probability
-    )
-    history = trainer.state.log_history
+    untrained = BigLogForMaskedLM(model.config).to(model.device)
+    history, used = trainer.state.log_history, clock.read()
     return {
         "schema": RECORD_SCHEMA,
         "name": arguments.name,
@@ -557,7 +388,11 @@ def _record(
             for entry in history
             if "eval_loss" in entry
         ],
-        "evaluation": _evaluation_record(prepared, trained, untrained),
+        "evaluation": prepared.held_out.record(
+            model=prepared.held_out.score(model),
+            unigram=prepared.held_out.score_unigram(),
+            random_initialisation=prepared.held_out.score(untrained),
+        ),
         "hardware": hardware(),
         "versions": versions(),
     }
@@ -591,22 +426,3 @@ def _model_record(model: BigLogForMaskedLM) -> dict[str, Any]:
         "encoder_parameters": sum(parameter.numel() for parameter in model.bert.parameters()),
         "megabytes": round(parameters * 4 / 1e6, 1),
     }
-
-
-def _evaluation_record(
-    prepared: Prepared,
-    trained: dict[str, dict[str, LanguageScore]],
-    untrained: dict[str, dict[str, LanguageScore]],
-) -> dict[str, Any]:
-    columns = {
-        "model": {domain: both["model"] for domain, both in trained.items()},
-        "unigram": {domain: both["unigram"] for domain, both in trained.items()},
-        "random_initialisation": {domain: both["model"] for domain, both in untrained.items()},
-    }
-    domains = {
-        domain: {"lines": len(prepared.evaluation[domain]) // EVALUATION_DRAWS}
-        | {name: asdict(scores[domain]) for name, scores in columns.items()}
-        for domain in trained
-    }
-    average = {name: asdict(macro_average(scores)) for name, scores in columns.items()} if domains else {}
-    return {"domains": domains, "average_over_domains": average}

@@ -1,0 +1,148 @@
+"""Evaluation during and after pretraining: masked tokens of held-out lines, domain by domain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from biglog.data.collators import IGNORED, MaskedLanguageCollator, Row, Segments
+from biglog.metrics.language import LanguageScore, Unigram, language_score, macro_average
+from biglog.tokenizer import SPECIAL_TOKENS, piece_bytes
+from modeling_biglog import BigLogForMaskedLM
+
+SEED = 20230619
+"""Evaluation hides the same tokens in every run, whatever the run's own seed."""
+
+DRAWS = 4
+"""Times that each held-out line is masked anew: small domains would have too few masked tokens otherwise."""
+
+BATCH_LINES = 64
+
+Scores = dict[str, LanguageScore]
+Batch = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out lines, and what a model must beat on them.
+
+    Attributes:
+        tokenizer: Of the lines.
+        rows: By domain, one line a row, each line `DRAWS` times.
+        unigram: Predicts from the token frequencies of the training lines.
+        mlm_probability: Share of the tokens to hide.
+    """
+
+    tokenizer: PreTrainedTokenizerFast
+    rows: dict[str, list[Row]]
+    unigram: Unigram
+    mlm_probability: float
+
+    @classmethod
+    def build(
+        cls,
+        lines: pl.DataFrame,
+        tokenizer: PreTrainedTokenizerFast,
+        unigram: Unigram,
+        *,
+        mlm_probability: float,
+        lines_per_domain: int,
+        max_length: int,
+    ) -> HeldOut:
+        """Tokenizes held-out lines; the same lines give the same rows.
+
+        Args:
+            lines: Columns domain and normal_form.
+            tokenizer: Reads them.
+            unigram: The baseline.
+            mlm_probability: Share of the tokens to hide.
+            lines_per_domain: Most lines to take from a domain.
+            max_length: Longer lines are cut into windows of so many tokens.
+        """
+        rows: dict[str, list[Row]] = {}
+        ordered = lines.sort("domain", "normal_form")
+        for (domain,), part in ordered.group_by("domain", maintain_order=True):
+            # Every k-th of the sorted lines: neighbours in the alphabet are near-duplicates.
+            chosen = part["normal_form"].gather_every(max(1, math.ceil(len(part) / lines_per_domain)))
+            segments = Segments(chosen.to_list(), tokenizer, max_length)
+            draws = range(DRAWS * len(segments))
+            rows[str(domain)] = [Row(segments=[segments[draw // DRAWS]], draw=draw) for draw in draws]
+        return cls(tokenizer, rows, unigram, mlm_probability)
+
+    def score(self, model: BigLogForMaskedLM) -> Scores:
+        """Scores a model on each domain that has a masked token; the model's mode is restored afterwards."""
+        sizes = np.array(piece_bytes(self.tokenizer))
+        was_training = model.training
+        model.eval()
+        scores: Scores = {}
+        for domain in self.rows:
+            parts = [_score_batch(model, batch) for batch in self._batches(domain)]
+            targets, likelihood, correct = (np.concatenate(part) for part in zip(*parts, strict=True))
+            if len(targets):
+                scores[domain] = language_score(likelihood, correct, sizes[targets])
+        model.train(was_training)
+        return scores
+
+    def score_unigram(self) -> Scores:
+        """Scores the baseline on the same masked tokens."""
+        sizes = np.array(piece_bytes(self.tokenizer))
+        scores: Scores = {}
+        for domain in self.rows:
+            labels = np.concatenate([batch["labels"].numpy().ravel() for batch in self._batches(domain)])
+            targets = labels[labels != IGNORED]
+            if len(targets):
+                scores[domain] = self.unigram.score(targets, sizes[targets])
+        return scores
+
+    def record(self, **columns: Scores) -> dict[str, Any]:
+        """Returns scores as a record holds them: for each domain and on average, one entry per column."""
+        first = next(iter(columns.values()))
+        domains = {
+            domain: {"lines": len(self.rows[domain]) // DRAWS}
+            | {name: asdict(scores[domain]) for name, scores in columns.items()}
+            for domain in first
+        }
+        average = {name: asdict(macro_average(scores)) for name, scores in columns.items()} if first else {}
+        return {"domains": domains, "average_over_domains": average}
+
+    def _batches(self, domain: str) -> Iterator[Batch]:
+        collator = MaskedLanguageCollator(self.tokenizer, self.mlm_probability, seed=SEED)
+        rows = sorted(self.rows[domain], key=lambda row: len(row["segments"][0]))
+        for start in range(0, len(rows), BATCH_LINES):
+            yield collator(rows[start : start + BATCH_LINES])
+
+
+def fit_unigram(tokenizer: PreTrainedTokenizerFast, segments: Segments, weights: np.ndarray) -> Unigram:
+    """Counts tokens as training draws them, in as many draws as there are windows; special tokens have none.
+
+    Args:
+        tokenizer: Of the lines.
+        segments: The training lines.
+        weights: How likely each of them is drawn, shape (segments,).
+    """
+    counts = np.zeros(len(tokenizer))
+    for i, weight in enumerate(weights / weights.sum() * len(segments)):
+        np.add.at(counts, segments[i], weight)
+    counts[tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS))] = 0
+    return Unigram.fit(counts)
+
+
+@torch.no_grad()
+def _score_batch(model: BigLogForMaskedLM, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns true ids of the masked tokens, their log-likelihoods, and whether the best guess was right."""
+    batch = {name: value.to(model.device) for name, value in batch.items()}
+    labels = batch.pop("labels")
+    masked = labels != IGNORED
+    states = model.bert(**batch).last_hidden_state[masked]
+    log_probabilities = model.cls.predictions(states).float().log_softmax(-1)
+    targets = labels[masked]
+    likelihood = log_probabilities.gather(1, targets[:, None]).squeeze(1)
+    correct = log_probabilities.argmax(-1) == targets
+    return targets.cpu().numpy(), likelihood.double().cpu().numpy(), correct.cpu().numpy()
