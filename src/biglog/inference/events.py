@@ -72,6 +72,7 @@ class Events:
         firsts: First line of the worst normal form, None for events of the baseline alone.
         forms: The most frequent normal form.
         normal_forms: Distinct normal forms.
+        event_of: For each normal form of the census, then of the baseline alone, its event.
         timeline: The bins of the log.
     """
 
@@ -81,20 +82,20 @@ class Events:
         extra = [form for form in (baseline.forms if baseline else ()) if form not in set(census.forms)]
         grouping = group_forms([*census.forms, *extra])
         self.templates = [template or BLANK for template in grouping.templates]
-        self._event_of = np.array(grouping.event_of, dtype=np.int64)
+        self.event_of = np.array(grouping.event_of, dtype=np.int64)
         self._owners = pl.DataFrame(
-            {"code": np.arange(own, dtype=np.int32), "event": self._event_of[:own]},
+            {"code": np.arange(own, dtype=np.int32), "event": self.event_of[:own]},
             schema={"code": pl.Int32, "event": pl.Int64},
         )
-        self.counts = self._summed(census, self._event_of[:own])
+        self.counts = self._summed(census, self.event_of[:own])
         self.known = self._baseline_counts(baseline, [*census.forms, *extra])
         self.has_baseline = baseline is not None
-        self.normal_forms = np.bincount(self._event_of[:own], minlength=len(self.templates))
+        self.normal_forms = np.bincount(self.event_of[:own], minlength=len(self.templates))
         self._describe(census, extra)
         self.timeline = _timeline(census)
         self._timelines = self._counts_per_bin()
         self._per_bin = np.sum([*self._timelines.values(), (0,) * len(self.timeline.starts)], axis=0)
-        self._parameters = _parameters(census, self._event_of, self.templates)
+        self._parameters = _parameters(census, self.event_of, self.templates)
 
     def __len__(self) -> int:
         return len(self.templates)
@@ -180,7 +181,7 @@ class Events:
         if baseline is None:
             return np.zeros(len(self.templates), dtype=np.int64)
         number = {form: i for i, form in enumerate(forms)}
-        return self._summed(baseline, self._event_of[[number[form] for form in baseline.forms]])
+        return self._summed(baseline, self.event_of[[number[form] for form in baseline.forms]])
 
     def _describe(self, census: Census, extra: list[str]) -> None:
         """Fills in level, component, severity and first lines."""
@@ -194,7 +195,7 @@ class Events:
         seen = census.table("seen")
         form_counts[seen["code"].to_numpy()] = seen["count"].to_numpy()
         members: dict[int, list[int]] = defaultdict(list)
-        for code, event in enumerate(self._event_of.tolist()):
+        for code, event in enumerate(self.event_of.tolist()):
             members[event].append(code)
         own = len(census.forms)
         self.severities = np.zeros(len(self.templates))

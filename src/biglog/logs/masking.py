@@ -18,6 +18,7 @@ What a mask hides, no task can see. Which values are hidden was decided by measu
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -76,7 +77,7 @@ class Mask:
 
 MASKS: tuple[Mask, ...] = (
     Mask("ansi", "", r"\x1b\[[0-9;]*[A-Za-z]"),
-    Mask("whitespace", " ", r"[ \t\r\n\x0b\x0c]+"),
+    Mask("whitespace", " ", r" [ \t\r\n\x0b\x0c]+|[\t\r\n\x0b\x0c][ \t\r\n\x0b\x0c]*"),
     # Dates with slashes come before paths, and paths before whatever may stand inside a path.
     Mask(
         "clf-date", "[TIMESTAMP]", rf"<L>[0-3]?[0-9]/{_MONTH}/[0-9]{{4}}(?::{_CLOCK}(?: [+-][0-9]{{4}})?)?<R>"
@@ -181,6 +182,8 @@ def passes(masks: tuple[Mask, ...] = MASKS) -> list[Pass]:
 
 # Below this, compiling the patterns for a column costs more than Python's loop.
 _FEW_LINES, _FEW_BYTES = 500, 100_000
+# Below this many lines another thread costs more than it saves.
+_PIECE_LINES = 4_000
 
 
 def normal_forms(contents: pl.Series, masks: tuple[Mask, ...] = MASKS) -> pl.Series:
@@ -218,6 +221,19 @@ def _mask_one(text: str, masks: tuple[Mask, ...]) -> str:
 
 
 def _mask(texts: pl.Series, masks: tuple[Mask, ...]) -> pl.Series:
+    """Masks a column in as many pieces as there are threads; Polars itself does one after the other."""
+    pieces = min(pl.thread_pool_size(), 1 + len(texts) // _PIECE_LINES)
+    if pieces == 1:
+        return _mask_piece(texts, masks)
+    size = -(-len(texts) // pieces)
+    with ThreadPoolExecutor(pieces) as pool:
+        parts = pool.map(
+            lambda start: _mask_piece(texts.slice(start, size), masks), range(0, len(texts), size)
+        )
+        return pl.concat(parts)
+
+
+def _mask_piece(texts: pl.Series, masks: tuple[Mask, ...]) -> pl.Series:
     """Applies the passes; those with literal context only to the lines that one search finds."""
     for contextual, steps in groupby(passes(masks), key=lambda step: bool(step.masks[0].before)):
         patterns = [(step.pattern(*_RUST), step.replacement) for step in steps]
