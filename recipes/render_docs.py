@@ -1,6 +1,6 @@
-"""Writes the README's figures, from results/*.json, and its tree, from the files' first lines.
+"""Writes what is written by command: the README's figures and tree, and the model cards, from results/*.json.
 
-Example: python recipes/render_docs.py --check   (writes nothing; exit code 1 if the README is not up to date)
+Example: python recipes/render_docs.py --check   (writes nothing; exit code 1 if something is not up to date)
 """
 
 from __future__ import annotations
@@ -9,35 +9,47 @@ import argparse
 import sys
 from pathlib import Path
 
+from biglog.evaluation.cards import read_record, render_model_card
 from biglog.evaluation.figures import figures
 from biglog.evaluation.tree import tree
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def render(readme: str) -> str:
+def readme() -> str:
     """Returns the README with its marked sections written anew."""
-    for name, text in (("figures", figures(ROOT / "results")), ("tree", tree(ROOT))):
-        before, rest = readme.split(f"<!-- {name} -->\n", 1)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name, written in (("figures", figures(ROOT / "results")), ("tree", tree(ROOT))):
+        before, rest = text.split(f"<!-- {name} -->\n", 1)
         after = rest.split(f"<!-- /{name} -->", 1)[1]
-        readme = f"{before}<!-- {name} -->\n{text}\n<!-- /{name} -->{after}"
-    return readme
+        text = f"{before}<!-- {name} -->\n{written}\n<!-- /{name} -->{after}"
+    return text
+
+
+def documents() -> dict[Path, str]:
+    """Returns every written document by its path."""
+    card = render_model_card(read_record(ROOT / "results" / "pretrain_biglog-mini.json"))
+    embedded = ROOT / "src" / "biglog" / "checkpoints" / "biglog-mini" / "README.md"
+    return {ROOT / "model_cards" / "biglog-mini.md": card, embedded: card, ROOT / "README.md": readme()}
 
 
 def main() -> int:
     """Runs the command line and returns its exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("--check", action="store_true", help="compare only")
     check = parser.parse_args().check
-    path = ROOT / "README.md"
-    before = path.read_text(encoding="utf-8")
-    after = render(before)
-    if check:
-        return int(before != after)
-    path.write_text(after, encoding="utf-8")
-    return 0
+    stale = {
+        path: text
+        for path, text in documents().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    }
+    for path, text in stale.items():
+        print(f"{'not up to date' if check else 'written'}: {path.relative_to(ROOT)}")
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    return int(check and bool(stale))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,69 @@
+"""What is written by command is up to date: the README's tree and figures, and the model cards."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from biglog.errors import InputError
+from biglog.evaluation.cards import read_record, render_model_card
+from biglog.evaluation.figures import figures
+from biglog.evaluation.tree import FOLDERS, tree
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def documents() -> dict[Path, str]:
+    spec = importlib.util.spec_from_file_location("render_docs", ROOT / "recipes" / "render_docs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return dict(module.documents())
+
+
+def test_documents_are_as_the_command_writes_them() -> None:
+    stale = [path.name for path, text in documents().items() if path.read_text(encoding="utf-8") != text]
+    assert stale == [], "run `make docs`"
+
+
+def test_the_tree_names_every_file_with_a_line() -> None:
+    lines = tree(ROOT).splitlines()[1:-1]
+    names = [line.split()[0] for line in lines]
+    for file in (ROOT / "src" / "biglog").rglob("*.py"):
+        assert file.name in names
+    told = [line for line in lines if not line.split()[0].endswith("/") and not re.search(r"\S\s{2,}\S", line)]
+    assert [line.split()[0] for line in told if line.split()[0] not in ("py.typed", "__init__.py")] == []
+    assert all((ROOT / folder).is_dir() for folder in FOLDERS)
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text(encoding="utf-8")):
+        assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+def test_commands_of_the_readme_exist(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from biglog import cli
+
+    for name in sorted(set(re.findall(r"`biglog (\w+)", (ROOT / "README.md").read_text(encoding="utf-8")))):
+        monkeypatch.setattr(sys, "argv", ["biglog", name, "--help"])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert not stop.value.code
+        capsys.readouterr()
+
+
+def test_a_record_that_lacks_something_is_an_error() -> None:
+    record = read_record(ROOT / "results" / "pretrain_biglog-mini.json")
+    del record["training"]
+    with pytest.raises(InputError, match="lacks"):
+        render_model_card(record)
+
+
+def test_a_missing_result_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="make bench"):
+        figures(tmp_path)
