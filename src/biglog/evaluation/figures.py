@@ -58,4 +58,75 @@ def _pretraining(record: dict[str, Any]) -> str:
     return told + "\n\n" + _table(("masked tokens", "accuracy", "bits per byte"), rows)
 
 
-_SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {"pretrain_biglog-mini.json": _pretraining}
+def _analyzing(result: dict[str, Any]) -> str:
+    rows = [
+        (
+            name,
+            f"{log['lines']:,}",
+            f"{log['normal_forms']:,}",
+            f"{log['wall_seconds']:.1f} s",
+            f"{log['peak_rss_mb']:,.0f} MB",
+        )
+        for name, log in result["logs"].items()
+    ]
+    split = ", ".join(f"{name} {value:.1f}" for name, value in result["logs"]["BGL"]["seconds"].items())
+    told = (
+        f"**`biglog analyze FILE --report --json`**, whole processes on {result['hardware']['cores']} cores, start-up "
+        f"included; of BGL's seconds: {split}."
+    )
+    head = ("log", "lines", "normal forms", "time", "peak memory")
+    return told + "\n\n" + _table(head, rows)
+
+
+def _embedding(result: dict[str, Any]) -> str:
+    rows = [
+        (
+            name,
+            f"{row['lines']:,}",
+            f"{100 * row['unique_share']:.2f} %",
+            f"{row['ours_mini']:,.0f}",
+            f"{row['ratio_mini']:,.0f} ×",
+            f"{row['ratio_base']:,.0f} ×" if "ratio_base" in row else "",
+            f"{row['ratio_minilm']:,.0f} ×",
+            f"{row['ratio_drain3']:.1f} ×",
+        )
+        for name, row in result["domains"].items()
+    ]
+    told = (
+        "**Line embeddings**, lines per second with an empty cache, masking included, on "
+        f"{result['torch_threads']} threads; and how many times the ordinary way that is (every line, batches of 32 in "
+        "file order, longest padding) with the same weights, with the same at the paper's size (12 layers, 768 wide, "
+        "random weights; where the log has at most 100 normal forms), with MiniLM-L6, and Drain3's parsing."
+    )
+    head = ("domain", "lines", "unique", "lines/s", "ordinary", "paper's size", "MiniLM-L6", "Drain3")
+    return told + "\n\n" + _table(head, rows)
+
+
+def _ranking(result: dict[str, Any]) -> str:
+    parts = []
+    for name, log in result["logs"].items():
+        rows = [
+            (rule, *(f"{row[metric]:.3f}" for metric in _METRICS.values()))
+            for rule, row in log["scores"].items()
+        ]
+        told = (
+            f"**What the unlabelled ranking finds** on {name} ({log['alerts']:,} alerts in {log['lines']:,} lines, "
+            f"{log['alert_events']} of {log['events']} events), beside trivial rules on the same events:"
+        )
+        parts.append(told + "\n\n" + _table(("score", *_METRICS), rows))
+    return "\n\n".join(parts)
+
+
+_METRICS = {
+    "AUC, lines": "line_auc",
+    "average precision, lines": "line_average_precision",
+    "AUC, events": "event_auc",
+    "average precision, events": "event_average_precision",
+}
+
+_SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "benchmark_analyze.json": _analyzing,
+    "benchmark_embeddings.json": _embedding,
+    "odd_lines.json": _ranking,
+    "pretrain_biglog-mini.json": _pretraining,
+}
