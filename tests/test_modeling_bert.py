@@ -4,7 +4,9 @@ import json
 
 import pytest
 import torch
+from tiny import build, lines
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, BertForPreTraining, BertModel
+from wordpiece import MASK_TOKENS, wordpiece
 
 from modeling_biglog import (
     BigLogForMaskedLM,
@@ -15,9 +17,6 @@ from modeling_biglog import (
     BigLogModel,
     as_bert,
 )
-
-from tiny import build, lines
-from wordpiece import MASK_TOKENS, wordpiece
 
 WORDPIECES = 30522
 

@@ -8,6 +8,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from tiny import HEADS, MODELS, VOCABULARY, build, config, inputs_for, lines
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -20,6 +21,7 @@ from transformers import (
     PreTrainedTokenizerFast,
     pipeline,
 )
+from wordpiece import wordpiece
 
 import modeling_biglog
 from modeling_biglog import (
@@ -30,9 +32,6 @@ from modeling_biglog import (
     BigLogForWindowClassification,
     BigLogModel,
 )
-
-from tiny import HEADS, MODELS, VOCABULARY, build, config, inputs_for, lines
-from wordpiece import wordpiece
 
 AUTO_CLASSES = (
     AutoModel,

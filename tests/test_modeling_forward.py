@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny import HEADS, MODELS, build, inputs_for, labels_for, lines
 from torch.export import Dim
 
 from modeling_biglog import (
@@ -15,8 +16,6 @@ from modeling_biglog import (
     BigLogModel,
 )
 from modeling_biglog.functional_biglog import masked_mean
-
-from tiny import HEADS, MODELS, build, inputs_for, labels_for, lines
 
 
 def first_output(model, **inputs):

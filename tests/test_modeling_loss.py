@@ -9,6 +9,8 @@ import sys
 import numpy as np
 import pytest
 import torch
+import trainer_run
+from tiny import HEADS, build, inputs_for, labels_for, lines
 from torch.nn import functional
 
 from modeling_biglog import (
@@ -17,9 +19,6 @@ from modeling_biglog import (
     BigLogForSequenceClassification,
     BigLogForWindowClassification,
 )
-
-import trainer_run
-from tiny import HEADS, build, inputs_for, labels_for, lines
 
 NAMES = [cls.__name__ for cls in HEADS]
 

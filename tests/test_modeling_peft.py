@@ -4,6 +4,7 @@ import pytest
 import torch
 from peft import IA3Config, LoraConfig, PeftModel, TaskType, get_peft_model
 from peft.utils import constants
+from tiny import HEADS, build, inputs_for, labels_for
 from transformers import Trainer, TrainingArguments
 
 from modeling_biglog import (
@@ -11,8 +12,6 @@ from modeling_biglog import (
     BigLogForSequenceClassification,
     BigLogForWindowClassification,
 )
-
-from tiny import HEADS, build, inputs_for, labels_for
 
 TASKS = {
     "BigLogForSequenceClassification": TaskType.SEQ_CLS,

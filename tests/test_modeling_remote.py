@@ -6,11 +6,10 @@ import subprocess
 import sys
 
 import torch
-
-from modeling_biglog import BigLogForMaskedLM, BigLogForPreTraining, BigLogForWindowClassification
-
 from tiny import VOCABULARY, build, inputs_for
 from wordpiece import wordpiece
+
+from modeling_biglog import BigLogForMaskedLM, BigLogForPreTraining, BigLogForWindowClassification
 
 # Runs where neither package can be found: not through an editable install's finder, nor from a folder.
 STRANGER = """

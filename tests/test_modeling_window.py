@@ -2,10 +2,9 @@
 
 import pytest
 import torch
+from tiny import HEADS, build, config, inputs_for, labels_for, windows
 
 from modeling_biglog import BigLogForSequenceClassification, BigLogForWindowClassification
-
-from tiny import HEADS, build, config, inputs_for, labels_for, windows
 
 
 def line_embeddings(model, inputs):

@@ -5,11 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from tiny import build
 
 import biglog
 from modeling_biglog import BigLogForMaskedLM, BigLogForWindowClassification
-
-from tiny import build
 
 HEAVY = ("torch", "transformers", "tokenizers", "polars", "numpy", "peft", "datasets", "huggingface_hub")
 

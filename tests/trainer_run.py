@@ -12,13 +12,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import tiny
 import torch
 from torch import Tensor
 from transformers import Trainer, TrainingArguments
 
 import modeling_biglog
-
-import tiny
 
 ROWS = 16
 

@@ -71,8 +71,8 @@ def _analyzing(result: dict[str, Any]) -> str:
     ]
     split = ", ".join(f"{name} {value:.1f}" for name, value in result["logs"]["BGL"]["seconds"].items())
     told = (
-        f"**`biglog analyze FILE --report --json`**, whole processes on {result['hardware']['cores']} cores, start-up "
-        f"included; of BGL's seconds: {split}."
+        f"**`biglog analyze FILE --report --json`**, whole processes on {result['hardware']['cores']} cores, "
+        f"start-up included; of BGL's seconds: {split}."
     )
     head = ("log", "lines", "normal forms", "time", "peak memory")
     return told + "\n\n" + _table(head, rows)
@@ -94,9 +94,10 @@ def _embedding(result: dict[str, Any]) -> str:
     ]
     told = (
         "**Line embeddings**, lines per second with an empty cache, masking included, on "
-        f"{result['torch_threads']} threads; and how many times the ordinary way that is (every line, batches of 32 in "
-        "file order, longest padding) with the same weights, with the same at the paper's size (12 layers, 768 wide, "
-        "random weights; where the log has at most 100 normal forms), with MiniLM-L6, and Drain3's parsing."
+        f"{result['torch_threads']} threads; and how many times that is of the ordinary way (every line, "
+        "batches of 32 in file order, longest padding) with the same weights, of the same at the paper's size "
+        "(12 layers, 768 wide, random weights; where a log has at most 100 normal forms), of MiniLM-L6, and of "
+        "Drain3's parsing."
     )
     head = ("domain", "lines", "unique", "lines/s", "ordinary", "paper's size", "MiniLM-L6", "Drain3")
     return told + "\n\n" + _table(head, rows)
@@ -110,8 +111,8 @@ def _ranking(result: dict[str, Any]) -> str:
             for rule, row in log["scores"].items()
         ]
         told = (
-            f"**What the unlabelled ranking finds** on {name} ({log['alerts']:,} alerts in {log['lines']:,} lines, "
-            f"{log['alert_events']} of {log['events']} events), beside trivial rules on the same events:"
+            f"**What the unlabelled ranking finds** on {name} ({log['alerts']:,} alerts in "
+            f"{log['lines']:,} lines, {log['alert_events']} of {log['events']} events), beside trivial rules on the same events:"
         )
         parts.append(told + "\n\n" + _table(("score", *_METRICS), rows))
     return "\n\n".join(parts)
