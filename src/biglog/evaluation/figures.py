@@ -95,9 +95,9 @@ def _embedding(result: dict[str, Any]) -> str:
     told = (
         "**Line embeddings**, lines per second with an empty cache, masking included, on "
         f"{result['torch_threads']} threads; and how many times that is of the ordinary way (every line, "
-        "batches of 32 in file order, longest padding) with the same weights, of the same at the paper's size "
-        "(12 layers, 768 wide, random weights; where a log has at most 100 normal forms), of MiniLM-L6, and of "
-        "Drain3's parsing."
+        "batches of 32 in file order, longest padding) with the same weights, of the same at the paper's "
+        "size (12 layers, 768 wide, random weights; where a log has at most 100 normal forms), of MiniLM-L6, "
+        "and of Drain3's parsing."
     )
     head = ("domain", "lines", "unique", "lines/s", "ordinary", "paper's size", "MiniLM-L6", "Drain3")
     return told + "\n\n" + _table(head, rows)
@@ -112,7 +112,8 @@ def _ranking(result: dict[str, Any]) -> str:
         ]
         told = (
             f"**What the unlabelled ranking finds** on {name} ({log['alerts']:,} alerts in "
-            f"{log['lines']:,} lines, {log['alert_events']} of {log['events']} events), beside trivial rules on the same events:"
+            f"{log['lines']:,} lines, {log['alert_events']} of {log['events']} events), "
+            "beside trivial rules on the same events:"
         )
         parts.append(told + "\n\n" + _table(("score", *_METRICS), rows))
     return "\n\n".join(parts)

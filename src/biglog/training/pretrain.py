@@ -74,6 +74,7 @@ def pretrain(arguments: PretrainArguments) -> dict[str, Any]:
     """
     code, clock, folder = git_state(), Clock(), RunFolder(Path(arguments.output_path))
     last = folder.last_checkpoint(resume=arguments.resume)
+    folder.create()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     if not sys.stderr.isatty():

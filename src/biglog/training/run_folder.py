@@ -44,6 +44,17 @@ class RunFolder:
         whole = [clock.parent for clock in self.path.glob(f"checkpoint-*/{_CLOCK}")]
         return {int(folder.name.rpartition("-")[2]): folder for folder in whole}
 
+    def create(self) -> None:
+        """Makes the folder, before anything expensive begins.
+
+        Raises:
+            OutputError: It cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot be created: {error.strerror}", where=self.path) from error
+
     def last_checkpoint(self, *, resume: bool) -> Path | None:
         """Returns the checkpoint to go on from, None for a fresh start.
 
