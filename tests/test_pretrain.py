@@ -11,7 +11,9 @@ import torch
 from data_path import LINES
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, pipeline
 
+from biglog.checkpoints import checkpoint_path
 from biglog.errors import CheckpointError, InputError, OutputError
+from biglog.tokenizer import load_tokenizer, without_masks
 from biglog.training.arguments import PretrainArguments
 from biglog.training.pretrain import prepare, pretrain
 from biglog.training.run_folder import RunFolder
@@ -132,7 +134,10 @@ def test_interrupted_and_resumed_gives_the_same_curve_and_weights(run, tmp_path)
 def test_killed_at_any_moment_and_resumed(tmp_path):
     """SIGKILL while a checkpoint may be half-written; the half-written one is not resumed from."""
     process = subprocess.Popen(
-        command(tmp_path, "--save_steps", "1"), cwd=ROOT, stderr=subprocess.PIPE, text=True
+        command(tmp_path, "--save_steps", "1", "--logging_steps", "1"),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     for line in process.stderr:
         if line.startswith("step 20/"):
@@ -141,7 +146,9 @@ def test_killed_at_any_moment_and_resumed(tmp_path):
     process.communicate()
     whole = RunFolder(tmp_path).whole_checkpoints()
     assert whole
-    done = subprocess.run(command(tmp_path, "--resume"), cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        command(tmp_path, "--resume", "--logging_steps", "1"), cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "record.json").read_text())
     straight = pretrain(
@@ -149,7 +156,7 @@ def test_killed_at_any_moment_and_resumed(tmp_path):
             tmp_path / "straight",
             max_steps=60,
             threads=1,
-            logging_steps=10,
+            logging_steps=1,
             train_data=["tests/data/loghub/*.log"],
             data_root=str(ROOT),
         )
@@ -310,3 +317,23 @@ def test_an_output_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError):
         pretrain(smoke(tmp_path / "file" / "run"))
+
+
+def test_the_embedded_checkpoint_is_that_of_its_record_and_masks_as_this_version_does():
+    folder = checkpoint_path()
+    record = json.loads((ROOT / "results/pretrain_biglog-mini.json").read_text())
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= 25e6
+    assert record["training"]["cpu_seconds"] >= 30 * 60
+    assert all(exclusion["remaining"] == 0 for exclusion in record["data"]["exclusions"])
+    tokenizer = load_tokenizer(folder)
+    without_masks(tokenizer)  # refuses another table of masks
+    assert len(tokenizer) == record["model"]["vocab_size"]
+    model = AutoModelForMaskedLM.from_pretrained(folder)
+    assert sum(weight.numel() for weight in model.parameters()) == record["model"]["parameters"]
+
+
+def test_the_embedded_checkpoint_guesses_what_logs_say():
+    guess = pipeline("fill-mask", model=str(checkpoint_path()))
+    best = guess("session [MASK] for user root by (uid=0)")[0]
+    assert best["token_str"] == "opened"
+    assert len(pipeline("feature-extraction", model=str(checkpoint_path()))("session closed")[0][0]) == 128
