@@ -86,6 +86,7 @@ def _embedding(result: dict[str, Any]) -> str:
             f"{100 * row['unique_share']:.2f} %",
             f"{row['ours_mini']:,.0f}",
             f"{row['ratio_mini']:,.0f} ×",
+            f"{row['ratio_mini_contents']:,.0f} ×",
             f"{row['ratio_base']:,.0f} ×" if "ratio_base" in row else "",
             f"{row['ratio_minilm']:,.0f} ×",
             f"{row['ratio_drain3']:.1f} ×",
@@ -95,11 +96,12 @@ def _embedding(result: dict[str, Any]) -> str:
     told = (
         "**Line embeddings**, lines per second with an empty cache, masking included, on "
         f"{result['torch_threads']} threads; and how many times that is of the ordinary way (every line, "
-        "batches of 32 in file order, longest padding) with the same weights, of the same at the paper's "
-        "size (12 layers, 768 wide, random weights; where a log has at most 100 normal forms), of MiniLM-L6, "
-        "and of Drain3's parsing."
+        "batches of 32 in file order, longest padding) with the same weights on raw lines and on contents "
+        "without header, of the same on raw lines at the paper's size (12 layers, 768 wide, random weights; "
+        "long logs with at most 100 normal forms), of MiniLM-L6, and of Drain3's parsing."
     )
-    head = ("domain", "lines", "unique", "lines/s", "ordinary", "paper's size", "MiniLM-L6", "Drain3")
+    peers = ("ordinary", "on contents", "paper's size", "MiniLM-L6", "Drain3")
+    head = ("domain", "lines", "unique", "lines/s", *peers)
     return told + "\n\n" + _table(head, rows)
 
 
