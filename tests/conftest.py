@@ -8,7 +8,7 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from hypothesis import settings  # noqa: E402  # after the environment is set
+from hypothesis import settings  # after the environment is set
 
 # A busy machine is slow, not wrong.
 settings.register_profile("busy", deadline=None)
