@@ -147,7 +147,8 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
 def without_masks(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
     """Returns a copy of a tokenizer's backend for normal forms: the same, less the masks it begins with.
 
-    Masking is most of what tokenizing costs, and what is masked must not be masked again.
+    Masking is most of what tokenizing costs, and what is masked must not be masked again. A tokenizer that
+    masks nothing, as the authors' does, comes back as it is.
 
     Raises:
         CheckpointError: The tokenizer masks by another table than this version of the library.
@@ -155,13 +156,14 @@ def without_masks(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     masks = _steps(json.loads(normalizer().__getstate__()))
     steps = _steps(state["normalizer"])
-    if steps[: len(masks)] != masks:
+    if steps[: len(masks)] == masks:
+        state["normalizer"] = {"type": "Sequence", "normalizers": steps[len(masks) :]}
+    elif steps and steps[0]["type"] == "Replace":
         raise CheckpointError(
             f"the tokenizer masks values by another table than this version of BigLog ({MASKING_VERSION})",
             where=tokenizer.name_or_path or None,
             remedy="Use the version of BigLog that made the checkpoint, or train it again",
         )
-    state["normalizer"] = {"type": "Sequence", "normalizers": steps[len(masks) :]}
     return Tokenizer.from_str(json.dumps(state))
 
 

@@ -9,7 +9,6 @@ for many lines, is used where it has been found to round alike.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -20,11 +19,12 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from biglog.errors import CheckpointError
 from biglog.inference.loading import load_checkpoint
 from biglog.logs import masking
+from biglog.tokenizer import without_masks
 from modeling_biglog import BigLogModel
 
 Embeddings = NDArray[np.float32]
@@ -189,22 +189,9 @@ def _max_length(model: BigLogModel, tokenizer: PreTrainedTokenizerBase) -> int:
 
 def _reader_of_normal_forms(tokenizer: PreTrainedTokenizerBase, max_length: int, name: str) -> Tokenizer:
     """Copies the tokenizer without its masks: a normal form must not be masked a second time."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise CheckpointError("its tokenizer is not a fast one (no tokenizer.json)", where=name)
-    state = json.loads(backend.to_str())
-    ours = json.loads(masking.normalizer().__getstate__())["normalizers"]
-    steps = (state["normalizer"] or {}).get("normalizers", [])
-    if steps[: len(ours)] == ours:
-        del steps[: len(ours)]
-    elif steps and steps[0]["type"] == "Replace":
-        raise CheckpointError(
-            f"its tokenizer masks values by another table than this version of BigLog (masking version "
-            f"{masking.MASKING_VERSION})",
-            where=name,
-            remedy="Use the BigLog release that made the checkpoint, or adapt it again",
-        )
-    reader = Tokenizer.from_str(json.dumps(state))
+    reader = without_masks(tokenizer)
     reader.enable_truncation(max_length)
     reader.no_padding()
     return reader

@@ -79,7 +79,8 @@ class Events:
     def __init__(self, census: Census, baseline: Census | None = None) -> None:
         self._census = census
         own = len(census.forms)
-        extra = [form for form in (baseline.forms if baseline else ()) if form not in set(census.forms)]
+        present = set(census.forms)
+        extra = [form for form in (baseline.forms if baseline else ()) if form not in present]
         grouping = group_forms([*census.forms, *extra])
         self.templates = [template or BLANK for template in grouping.templates]
         self.event_of = np.array(grouping.event_of, dtype=np.int64)
