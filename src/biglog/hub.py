@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,19 @@ from biglog.repository import CARD, assemble, check_repo_id, find_checkpoint, sa
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-__all__ = ["PublishResult", "RepoFile", "assemble", "check_card", "publish", "save", "save_to_cache"]
+__all__ = [
+    "PublishResult",
+    "RepoFile",
+    "assemble",
+    "check_card",
+    "check_owner",
+    "connect",
+    "hub_errors",
+    "publish",
+    "save",
+    "save_to_cache",
+    "upload",
+]
 
 _PREFLIGHT_SECONDS = 10.0
 
@@ -117,12 +129,7 @@ def publish(
     """
     from huggingface_hub import constants
 
-    check_repo_id(repo_id)
-    if "/" not in repo_id:
-        raise InputError(
-            f"{repo_id!r} has no owner, and a Hub creates no repository without one",
-            remedy=f"Publish to <owner>/{repo_id}, where <owner> is your user or organisation name",
-        )
+    check_owner(repo_id)
     source = find_checkpoint(checkpoint)
     check_card(source / CARD)
     with tempfile.TemporaryDirectory(prefix="biglog-publish-") as scratch:
@@ -131,15 +138,32 @@ def publish(
         commit, changed = None, False
         if not dry_run:
             title = message or f"Publish {source.name}" + (" as BERT" if bert else "")
-            with _hub_errors(repo_id, f"{repo_id} is not published"):
-                api = _connect(token)
+            with hub_errors(repo_id, f"{repo_id} is not published"):
+                api = connect(token)
                 api.create_repo(repo_id, private=private or None, exist_ok=True)
-                commit, changed = _upload(api, repo_id, folder, revision, title)
+                commit, changed = upload(api, repo_id, folder, revision, title)
             if tag is not None:
-                with _hub_errors(repo_id, f"{repo_id} is published as commit {commit}, but not tagged"):
+                with hub_errors(repo_id, f"{repo_id} is published as commit {commit}, but not tagged"):
                     _tag(api, repo_id, tag, commit)
     url = f"{constants.ENDPOINT}/{repo_id}"
     return PublishResult(repo_id, url, files, revision or "main", commit, changed, tag, dry_run)
+
+
+def check_owner(repo_id: str) -> None:
+    """Checks that a Hub can create a repository of that id.
+
+    Args:
+        repo_id: ``<owner>/<name>``.
+
+    Raises:
+        InputError: It is no id, or has no owner.
+    """
+    check_repo_id(repo_id)
+    if "/" not in repo_id:
+        raise InputError(
+            f"{repo_id!r} has no owner, and a Hub creates no repository without one",
+            remedy=f"Publish to <owner>/{repo_id}, where <owner> is your user or organisation name",
+        )
 
 
 def check_card(path: Path) -> None:
@@ -179,8 +203,15 @@ def check_card(path: Path) -> None:
         raise CheckpointError(problem, where=path, line=line, remedy="Correct the card, then publish it")
 
 
-def _connect(token: str | None) -> HfApi:
-    """Returns a client whose token the Hub has accepted, asked once: its own calls retry for long."""
+def connect(token: str | None) -> HfApi:
+    """Returns a client whose token the Hub has accepted, asked once: its own calls retry for long.
+
+    Args:
+        token: A token that may write; by default HF_TOKEN or the one `hf auth login` keeps.
+
+    Raises:
+        InputError: There is no token. What the client raises is for `hub_errors`.
+    """
     from huggingface_hub import HfApi, get_session, get_token, hf_raise_for_status
 
     token = token or get_token()
@@ -196,12 +227,41 @@ def _connect(token: str | None) -> HfApi:
     return api
 
 
-def _upload(api: HfApi, repo_id: str, folder: Path, revision: str | None, title: str) -> tuple[str, bool]:
-    """Uploads a folder; returns the commit that holds it and whether that commit is new."""
+def upload(
+    api: HfApi,
+    repo_id: str,
+    folder: Path,
+    revision: str | None,
+    title: str,
+    *,
+    repo_type: str = "model",
+    gone: Sequence[str] = (),
+) -> tuple[str, bool]:
+    """Uploads a folder into a repository that exists; nothing is committed where nothing has changed.
+
+    Args:
+        api: The client.
+        repo_id: ``<owner>/<name>``.
+        folder: What to upload, laid out as the repository is.
+        revision: The branch to write, made from main if it does not exist; by default main.
+        title: First line of the commit message.
+        repo_type: ``model`` or ``dataset``.
+        gone: Files of the repository to delete in the same go.
+
+    Returns:
+        The commit that holds the folder, and whether that commit is new.
+    """
     if revision is not None and revision != "main":
-        api.create_branch(repo_id, branch=revision, exist_ok=True)
-    before = api.repo_info(repo_id, revision=revision).sha
-    info = api.upload_folder(repo_id=repo_id, folder_path=folder, revision=revision, commit_message=title)
+        api.create_branch(repo_id, branch=revision, repo_type=repo_type, exist_ok=True)
+    before = api.repo_info(repo_id, repo_type=repo_type, revision=revision).sha
+    info = api.upload_folder(
+        repo_id=repo_id,
+        repo_type=repo_type,
+        folder_path=folder,
+        revision=revision,
+        commit_message=title,
+        delete_patterns=list(gone) or None,
+    )
     return info.oid, info.oid != before
 
 
@@ -218,8 +278,16 @@ def _tag(api: HfApi, repo_id: str, tag: str, commit: str) -> None:
 
 
 @contextmanager
-def _hub_errors(repo_id: str, outcome: str) -> Iterator[None]:
-    """Turns what the client raises into an error that says what was done, and a remedy."""
+def hub_errors(repo_id: str, outcome: str) -> Iterator[None]:
+    """Turns what the client raises into an error that says what was done, and a remedy.
+
+    Args:
+        repo_id: The repository that is read or written.
+        outcome: What has, or has not, happened to it if the client fails.
+
+    Raises:
+        OutputError: The Hub refuses or cannot be reached.
+    """
     try:
         yield
     except BigLogError:
