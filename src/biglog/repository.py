@@ -55,10 +55,10 @@ def assemble(checkpoint: str | Path, out: str | Path, *, bert: bool = False, for
         OutputError: `out` is in use, or cannot be written (disk full, no permission).
     """
     source, target = find_checkpoint(checkpoint), Path(out).expanduser().absolute()
-    with _writing(target):
+    with writing(target):
         _refuse_to_overwrite(target, force)
     model = check_checkpoint(source)
-    with _writing(target), _staged(target) as stage:
+    with writing(target), staged(target) as stage:
         _fill(stage, source, model if bert else None)
         _settle(stage, target)
     return target
@@ -98,7 +98,7 @@ def save_to_cache(
     model = check_checkpoint(source)
     cache = Path(cache_dir or constants.HF_HUB_CACHE).expanduser().absolute()
     repo = cache / constants.REPO_ID_SEPARATOR.join(["models", *repo_id.split("/")])
-    with _writing(repo), _staged(repo) as stage:
+    with writing(repo), staged(repo) as stage:
         _fill(stage, source, model if bert else None)
         return _settle_in_cache(stage, repo)
 
@@ -290,8 +290,15 @@ def _refuse_to_overwrite(target: Path, force: bool) -> None:
 
 
 @contextmanager
-def _writing(target: Path) -> Iterator[None]:
-    """Turns a write that fails into an OutputError."""
+def writing(target: Path) -> Iterator[None]:
+    """Turns a write that fails into an OutputError.
+
+    Args:
+        target: What is written, for the message.
+
+    Raises:
+        OutputError: An OSError came out of the block.
+    """
     try:
         yield
     except OSError as error:
@@ -304,8 +311,12 @@ def _writing(target: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _staged(target: Path) -> Iterator[Path]:
-    """Yields a new folder beside `target`; what is in it at the end goes."""
+def staged(target: Path) -> Iterator[Path]:
+    """Yields a new folder beside `target`; what is in it at the end goes.
+
+    Args:
+        target: What the folder, or things in it, will be moved to.
+    """
     stage = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.tmp"
     try:
         stage.mkdir(parents=True)
