@@ -179,14 +179,12 @@ def choose(lines: pl.Series) -> Choice:
     scores = {name: share - _BARE_HANDICAP * (name in _BARE_NAMES) for name, share in shares.items()}
     best = max(scores.values())
     name = next(name for name, score in scores.items() if score >= best - _TIE)
-    return Choice(LAYOUTS[name], shares[name])
+    return Choice(LAYOUTS[name].learn(lines.head(SAMPLE_LINES)), shares[name])
 
 
 def chosen(form: Format, lines: pl.Series) -> Choice:
     """A format that the caller chose; a user's notation learns its timestamp format from the lines."""
-    if isinstance(form, Layout):
-        form = form.learn(_sample(lines))
-    return Choice(form, 1.0)
+    return Choice(form.learn(lines.head(SAMPLE_LINES)), 1.0)
 
 
 def named(text: str) -> Format:

@@ -61,21 +61,48 @@ _FIELD = re.compile(r"<([A-Za-z_][A-Za-z0-9_]*)>")
 
 
 class Format(Protocol):
-    """A way of reading header columns out of lines."""
+    """A way of reading records out of lines. No method ever raises, whatever the lines are."""
 
     @property
     def name(self) -> str:
         """Name under which it is reported and asked for."""
 
     def match(self, lines: pl.Series) -> float:
-        """Share of the given lines (0..1) that it can read."""
+        """Share of the given lines (0..1) that it can read.
+
+        Args:
+            lines: Non-empty lines, taken evenly from the beginning of a source.
+        """
+
+    def learn(self, lines: pl.Series) -> Format:
+        """The same format, adapted to one source.
+
+        Args:
+            lines: The source's first lines, all of them and in order.
+        """
+
+    def starts(self, lines: pl.Series) -> pl.Series | None:
+        """Which lines begin a record; the lines up to the next one belong to it.
+
+        Args:
+            lines: Consecutive lines, of which the first always begins a record.
+
+        Returns:
+            A Boolean a line, or None where each line is a record. What it says of a line depends on the lines
+            before it alone, and not on those before the record that the line belongs to.
+        """
 
     def read(self, lines: pl.Series, clock: Clock) -> pl.DataFrame:
-        """Header columns of every line.
+        """Header columns of every record.
+
+        Args:
+            lines: Records of one source, in order; the lines of a record are joined by a line feed.
+            clock: What the source's timestamps need; it moves along.
 
         Returns:
             timestamp, level, component, pid, host, label, content, has_header and bad_timestamp (Boolean),
-            one row a line.
+            one row a record. A record that it cannot read has nulls, itself as content, and `has_header`
+            false.
         """
 
 
@@ -176,6 +203,13 @@ class Layout:
                 return replace(layout, timestamp=form)
         return self
 
+    def starts(self, lines: pl.Series) -> None:
+        """None: each line is a record.
+
+        Args:
+            lines: Not looked at.
+        """
+
     def _timestamps(self, groups: pl.DataFrame, clock: Clock) -> pl.Series:
         texts = _column(groups, "timestamp")
         if self.timestamp is None:
@@ -198,6 +232,21 @@ class Plain:
             lines: Any lines.
         """
         return 1.0
+
+    def learn(self, lines: pl.Series) -> Plain:
+        """Itself: there is nothing to learn.
+
+        Args:
+            lines: Not looked at.
+        """
+        return self
+
+    def starts(self, lines: pl.Series) -> None:
+        """None: each line is a record.
+
+        Args:
+            lines: Not looked at.
+        """
 
     def read(self, lines: pl.Series, clock: Clock) -> pl.DataFrame:
         """Columns as of `Layout.read`: all null but `content`.

@@ -16,7 +16,7 @@ import polars as pl
 from biglog.errors import InputError
 from biglog.logs.decoding import Run
 from biglog.logs.detection import Choice, choose, chosen, named
-from biglog.logs.formats import HEADER_COLUMNS, Format, Layout
+from biglog.logs.formats import HEADER_COLUMNS, PLAIN, Format, Layout
 from biglog.logs.sources import OpenLog, Source, SourceLike, expand
 from biglog.logs.timestamps import UTC_MICROSECONDS, Clock, known_zone
 
@@ -29,6 +29,7 @@ _NAMED_LINES: Final = 5
 SCHEMA: Final = pl.Schema(
     {
         "line_number": pl.Int64(),
+        "line_count": pl.Int32(),
         "line": pl.String(),
         "timestamp": UTC_MICROSECONDS,
         "level": pl.String(),
@@ -38,6 +39,7 @@ SCHEMA: Final = pl.Schema(
         "label": pl.String(),
         "content": pl.String(),
         "has_header": pl.Boolean(),
+        "layout": pl.String(),
         "raw_bytes": pl.Binary(),
     }
 )
@@ -51,11 +53,13 @@ class RecordBatch:
     Attributes:
         source: Name of the source.
         layout: Name of the layout its header was read by.
-        frame: One row a line, columns as in `SCHEMA`. `line_number` counts from 1 in its source; pieces of a
-            line over the bound share their number. `content` is the line after its header without trailing
-            spaces, or the whole line where `has_header` is false; such a line has the timestamp of the record
-            before it. `raw_bytes` holds a line's bytes where they are no text; `line` then has U+FFFD in
-            their place.
+        frame: One row a record, columns as in `SCHEMA`. `line_number` is the number of its first line,
+            counted from 1 in its source, and `line_count` how many lines it has; further pieces of a line
+            over the bound share their number and have the count 0. `line` is the text, lines joined by a line
+            feed. `content` is what follows the header without trailing spaces, or the whole text where
+            `has_header` is false; such a record has the timestamp of the one before it. `layout` names what
+            read this record, `plain` where there is no header. `raw_bytes` holds a record's bytes where they
+            are no text; `line` then has U+FFFD in their place.
     """
 
     source: str
@@ -208,8 +212,10 @@ class _Parser:
         first = self.row.lines + (0 if run.continues else 1)
         frame = header.with_columns(
             line_number=pl.int_range(first, first + len(header), dtype=pl.Int64),
+            line_count=_line_counts(run),
             line=run.lines,
             timestamp=self._times(header),
+            layout=pl.when("has_header").then(pl.lit(self.format.name)).otherwise(pl.lit(PLAIN.name)),
             raw_bytes=_raw_column(run),
         )
         self._count(run, header, first)
@@ -254,6 +260,12 @@ def _raw_column(run: Run) -> pl.Series:
     damaged = pl.DataFrame({"at": list(run.raw), "raw": list(run.raw.values())}).cast({"at": pl.Int64})
     positions = pl.DataFrame({"at": pl.int_range(len(run.lines), dtype=pl.Int64, eager=True)})
     return positions.join(damaged, on="at", how="left", maintain_order="left")["raw"]
+
+
+def _line_counts(run: Run) -> pl.Series:
+    """One line a record; a further piece of a line is none."""
+    counts = pl.Series([1], dtype=pl.Int32).new_from_index(0, len(run.lines))
+    return counts.set(pl.int_range(len(counts), eager=True) == 0, 0) if run.continues else counts
 
 
 def _without_first_header(header: pl.DataFrame, lines: pl.Series) -> pl.DataFrame:
