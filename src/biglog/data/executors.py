@@ -1,7 +1,7 @@
 """Where a build's tasks run: in this process, in several processes of this machine, or elsewhere.
 
-A task is a top-level function and one picklable argument. What a build writes never depends on where its tasks
-run, nor on how many run at a time.
+A task is a top-level function and one picklable argument. What a build writes never depends on where its
+tasks run, nor on how many run at a time.
 """
 
 from __future__ import annotations

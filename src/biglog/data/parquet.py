@@ -1,0 +1,160 @@
+"""Parquet shards of a table: always the same bytes for the same rows.
+
+Row groups have a fixed number of rows whatever the batches in which rows arrive, and nothing is written that
+depends on when or where: a second build makes the same files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from biglog.data.schema import SCHEMAS, conform
+from biglog.errors import InputError, OutputError
+
+ROW_GROUP_ROWS: Final = {"lines": 1 << 16, "templates": 1 << 16, "windows": 1 << 10, "failures": 1 << 10}
+"""Rows of a row group, by table: rows that hold whole groups of lines are larger."""
+
+ZSTD_LEVEL: Final = 3
+# Arrow counts the bytes of a string column in 32 bits.
+_MOST_BYTES: Final = 1 << 30
+
+
+def shard_name(split: str, number: int, count: int) -> str:
+    """The name of a shard, such as `train-00000-of-00003.parquet`."""
+    return f"{split}-{number:05}-of-{count:05}.parquet"
+
+
+class ShardWriter:
+    """Writes one shard, as a context manager.
+
+    The file bears its name only when it is whole.
+
+    Args:
+        path: The shard.
+        table: Which table it belongs to.
+
+    Attributes:
+        rows: Rows written so far.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+
+    def __init__(self, path: Path, table: str) -> None:
+        self.rows = 0
+        self._path, self._table = path, table
+        self._partial = path.with_name(f".{path.name}.tmp")
+        self._waiting: list[pl.DataFrame] = []
+        self._size = ROW_GROUP_ROWS[table]
+
+    def __enter__(self) -> ShardWriter:
+        with _writing(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = pq.ParquetWriter(
+                self._partial, SCHEMAS[self._table], compression="zstd", compression_level=ZSTD_LEVEL
+            )
+        return self
+
+    def write(self, frame: pl.DataFrame) -> None:
+        """Appends rows.
+
+        Args:
+            frame: Has the table's columns, in any order.
+        """
+        self._waiting.append(frame.select(SCHEMAS[self._table].names))
+        if sum(map(len, self._waiting)) >= self._size:
+            rows = pl.concat(self._waiting)
+            whole = len(rows) - len(rows) % self._size
+            self._write(rows.head(whole))
+            self._waiting = [rows.slice(whole)]
+
+    def _write(self, rows: pl.DataFrame) -> None:
+        with _writing(self._path):
+            for at in range(0, len(rows), self._size):
+                for piece in _bounded(rows.slice(at, self._size)):
+                    self._writer.write_table(conform(piece, self._table), row_group_size=self._size)
+        self.rows += len(rows)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._write(pl.concat(self._waiting) if self._waiting else pl.DataFrame())
+            with _writing(self._path):
+                self._writer.close()
+                if kind is None:
+                    self._partial.replace(self._path)
+        finally:
+            self._partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Says which file could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write ({error})", where=path, remedy="Check folder and space") from error
+
+
+def _bounded(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The rows in pieces that an Arrow table can hold."""
+    if len(rows) > 1 and rows.estimated_size() > _MOST_BYTES:
+        yield from _bounded(rows.head(len(rows) // 2))
+        yield from _bounded(rows.slice(len(rows) // 2))
+    else:
+        yield rows
+
+
+def shards(folder: Path, table: str, split: str) -> list[Path]:
+    """The shards of a split in order.
+
+    Args:
+        folder: What was built for a domain.
+        table: One of the tables.
+        split: One of the splits.
+
+    Returns:
+        Their paths; none if the table was not built or does not have the split.
+
+    Raises:
+        InputError: A shard is missing.
+    """
+    found = sorted((folder / table).glob(f"{split}-*-of-*.parquet"))
+    expected = [shard_name(split, number, len(found)) for number in range(len(found))]
+    if [path.name for path in found] != expected:
+        raise InputError(
+            f"the shards of {split} are not complete", where=folder / table, remedy="Build it anew"
+        )
+    return found
+
+
+def read_batches(paths: list[Path], columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
+    """Reads shards row group by row group.
+
+    Args:
+        paths: Shards in order.
+        columns: Which columns; None for all.
+
+    Yields:
+        The rows in order.
+    """
+    for path in paths:
+        with pq.ParquetFile(path) as file:
+            for number in range(file.num_row_groups):
+                yield _frame(file.read_row_group(number, columns=columns))
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
