@@ -1,0 +1,194 @@
+"""Columns of text as stretches of one buffer of bytes.
+
+A block of log is one buffer. Its lines, and every field of their headers, are stretches of it: a start and a
+length. Arrow's string views say just that (16 bytes a string: length, first four bytes, buffer, offset), so a
+column of strings is four numbers a row, computed for all rows at once, and no text is copied. Strings of up to
+12 bytes stand in the view itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+PADDING: Final = 16
+"""Bytes that must follow every stretch in its buffer, so that whole words may be read at its end."""
+
+MAX_BUFFER: Final = 2**31 - 1
+"""Arrow's offsets of string views are 32-bit integers."""
+
+_INLINE: Final = 12
+_BYTES: Final = 8
+# By number of bytes 0..8: the 64-bit word whose first bytes (little-endian) are all ones.
+_FIRST_BYTES: Final = np.array([(1 << 8 * size) - 1 for size in range(_BYTES + 1)], dtype=np.uint64)
+_ONES: Final = 0x0101010101010101
+_HIGH_BITS: Final = np.uint64(0x80 * _ONES)
+
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Buffer = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Strings as stretches of a buffer.
+
+    Attributes:
+        buffer: UTF-8, with `PADDING` bytes after the last stretch; shape (bytes,).
+        starts: Position of each one's first byte; shape (rows,).
+        ends: Position after each one's last byte; shape (rows,).
+    """
+
+    buffer: Buffer
+    starts: Integers
+    ends: Integers
+
+    @property
+    def lengths(self) -> Integers:
+        """Bytes of each stretch; shape (rows,)."""
+        return self.ends - self.starts
+
+    def where(self, keep: Flags) -> Stretches:
+        """The same stretches, empty ones at the buffer's beginning where not kept; shape stays (rows,)."""
+        return Stretches(self.buffer, self.starts * keep, self.ends * keep)
+
+    def strings(self) -> pl.Series:
+        """The strings as a Polars column that shares the buffer; shape (rows,)."""
+        lengths = self.lengths
+        views = np.zeros((len(lengths), 4), dtype=np.uint32)
+        views[:, 0] = lengths
+        short = lengths <= _INLINE
+        if short.all():
+            self._fill_inline(views, self.starts)
+        else:
+            views[:, 1] = _words32(self.buffer)[self.starts]
+            views[:, 3] = self.starts
+            if short.any():
+                rows = np.flatnonzero(short)
+                inline = views[rows]
+                self._fill_inline(inline, self.starts[rows])
+                views[rows] = inline
+        buffers = [None, pa.py_buffer(views), pa.py_buffer(self.buffer)]
+        column = pl.from_arrow(pa.Array.from_buffers(pa.string_view(), len(lengths), buffers))
+        assert isinstance(column, pl.Series)
+        return column
+
+    def _fill_inline(self, views: NDArray[np.uint32], starts: Integers) -> None:
+        """Put the bytes of short strings after their length, and zeros after them."""
+        lengths, words = views[:, 0], _words32(self.buffer)
+        longest = int(lengths.max(initial=0))
+        for word in range(-(-longest // 4)):
+            size = np.clip(lengths.astype(np.int64) - 4 * word, 0, 4)
+            views[:, 1 + word] = words[starts + 4 * word] & _FIRST_BYTES[size].astype(np.uint32)
+        views[:, 1 + -(-longest // 4) :] = 0
+
+    def within(self, low: int, high: int) -> Flags:
+        """Whether each stretch has 1 to 16 bytes, all of them from `low` to `high` (both below 128).
+
+        Eight bytes are compared at a time: adding 128 - low sets a byte's high bit from `low` on, adding
+        127 - high sets it beyond `high`.
+        """
+        lengths, words = self.lengths, _words64(self.buffer)
+        at_least, beyond = np.uint64((0x80 - low) * _ONES), np.uint64((0x7F - high) * _ONES)
+
+        def good(word: NDArray[np.uint64]) -> Flags:
+            return ((word + at_least) & ~(word + beyond) & ~word & _HIGH_BITS) == _HIGH_BITS
+
+        inside = _FIRST_BYTES[np.clip(lengths, 0, _BYTES)]
+        found = good((words[self.starts] & inside) | (np.uint64(low * _ONES) & ~inside))
+        if int(lengths.max(initial=0)) > _BYTES:
+            # The last eight bytes, which overlap the first eight or meet them.
+            found &= (lengths <= _BYTES) | good(words[np.maximum(self.ends - _BYTES, 0)])
+        return found & (lengths > 0) & (lengths <= 2 * _BYTES)
+
+
+def split_lines(data: bytes) -> pl.Series:
+    r"""Lines of a block of UTF-8 as a column that shares one buffer.
+
+    Args:
+        data: Valid UTF-8; lines end with `\n` or `\r\n`, the last one may lack it.
+
+    Returns:
+        The lines without their ends; one empty line for no data.
+    """
+    if len(data) > MAX_BUFFER - PADDING:
+        return _split_copying(data)
+    buffer = np.frombuffer(data + bytes(PADDING), dtype=np.uint8)
+    ends = np.flatnonzero(buffer == ord("\n"))
+    ended = len(ends)
+    if not data.endswith(b"\n"):
+        ends = np.append(ends, len(data))
+    starts = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1] + 1))
+    if b"\r" in data:
+        # A carriage return counts as part of the end only before a newline.
+        returns = (buffer[ends[:ended] - 1] == ord("\r")) & (ends[:ended] > starts[:ended])
+        ends[:ended] -= returns
+    return Stretches(buffer, starts, ends).strings().alias("line")
+
+
+def _split_copying(data: bytes) -> pl.Series:
+    """Lines of any amount of data, several times slower."""
+    text = data.replace(b"\r\n", b"\n").removesuffix(b"\n").decode()
+    return pl.Series("line", [text]).str.split("\n").explode()
+
+
+def stretches(lines: pl.Series) -> Stretches | None:
+    """Where a column's strings stand in memory, without copying them if they share one buffer.
+
+    Args:
+        lines: Strings, none of them null.
+
+    Returns:
+        The stretches, shape (rows,): empty for strings that Polars holds elsewhere (up to 12 bytes) and at
+        a buffer's very end; None where there is no such buffer.
+    """
+    array = lines.to_arrow(compat_level=pl.CompatLevel.newest())
+    buffers = array.buffers()
+    if array.null_count or len(lines) == 0:
+        return None
+    if len(buffers) != 3 or array.type != pa.string_view():
+        return _copied(lines)
+    buffer = _bytes(buffers[2])
+    views = np.frombuffer(buffers[1], dtype=np.uint32).reshape(-1, 4)
+    views = views[array.offset : array.offset + len(array)]
+    lengths = views[:, 0].astype(np.int64)
+    starts = views[:, 3].astype(np.int64)
+    return _readable(Stretches(buffer, starts, starts + lengths), lengths > _INLINE)
+
+
+def _copied(lines: pl.Series) -> Stretches | None:
+    """Stretches of a column whose strings stand in several buffers: a copy that has them in one."""
+    array = lines.to_arrow(compat_level=pl.CompatLevel.oldest())
+    _, offsets, data = array.buffers()
+    if data is None:
+        return None
+    bounds = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
+    return _readable(Stretches(_bytes(data), bounds[:-1], bounds[1:]), None)
+
+
+def _readable(found: Stretches, known: Flags | None) -> Stretches | None:
+    """The stretches with padding after them; the others become empty."""
+    if not PADDING <= len(found.buffer) <= MAX_BUFFER:
+        return None
+    padded = found.ends <= len(found.buffer) - PADDING
+    keep = padded if known is None else known & padded
+    return found if keep.all() else found.where(keep)
+
+
+def _bytes(buffer: Any) -> Buffer:
+    return np.frombuffer(buffer, dtype=np.uint8)
+
+
+def _words32(buffer: Buffer) -> NDArray[np.uint32]:
+    """The little-endian 32-bit word that begins at each byte of a buffer, without a copy."""
+    return np.ndarray((max(0, len(buffer) - 3),), dtype="<u4", buffer=buffer, strides=(1,))
+
+
+def _words64(buffer: Buffer) -> NDArray[np.uint64]:
+    """The little-endian 64-bit word that begins at each byte of a buffer, without a copy."""
+    return np.ndarray((max(0, len(buffer) - 7),), dtype="<u8", buffer=buffer, strides=(1,))
