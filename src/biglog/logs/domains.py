@@ -28,13 +28,13 @@ class LogFiles:
         origin: Whose logs they are: "Loghub", or another machine of the same kind.
         year: Year of the first line where timestamps have none and the domain's own does not hold; None takes
             the domain's.
-        shares_lines_with: Pattern of other logs of the domain that hold some of the same lines, or None.
+        shares_lines_with: Patterns of other logs of the domain that hold some of the same lines.
     """
 
     pattern: str
     origin: str = "Loghub"
     year: int | None = None
-    shares_lines_with: str | None = None
+    shares_lines_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,8 +155,8 @@ _ROWS = (
         ),
         logs=(
             LogFiles("HDFS.log"),
-            LogFiles("HDFS_first*.log"),
-            LogFiles("HDFS_sample_*.log", shares_lines_with="HDFS_first*.log"),
+            LogFiles("HDFS_first*.log", shares_lines_with=("HDFS.log",)),
+            LogFiles("HDFS_sample_*.log", shares_lines_with=("HDFS.log", "HDFS_first*.log")),
         ),
         session_key="block",
         session_pattern=r"(blk_-?[0-9]+)",
@@ -404,7 +404,7 @@ _ROWS = (
             fields={"Level": "[A-Z][a-z]+", "Component": "[A-Z][A-Za-z]*"},
         ),
         logs=(
-            LogFiles("Windows*.log"),
+            LogFiles("Windows.log"),
             LogFiles("windows10_CBS.log", "jtmoon79/super-speedy-syslog-searcher, Windows10Pro"),
         ),
         session_key="servicing session",
