@@ -2,8 +2,8 @@
 
 A block of log is one buffer. Its lines, and every field of their headers, are stretches of it: a start and a
 length. Arrow's string views say just that (16 bytes a string: length, first four bytes, buffer, offset), so a
-column of strings is four numbers a row, computed for all rows at once, and no text is copied. Strings of up to
-12 bytes stand in the view itself.
+column of strings is four numbers a row, computed for all rows at once, and no text is copied. Strings of up
+to 12 bytes stand in the view itself.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from typing import Literal
 import polars as pl
 
 from biglog.errors import InputError
+from biglog.logs.repeats import find_repeats
 
 UTC_MICROSECONDS = pl.Datetime("us", "UTC")
 
@@ -42,6 +43,7 @@ class TimestampFormat:
         replace: Literal replacements made first, in order.
         zoned: Whether the text may end in `Z` or a zone offset.
         millis_after: Separator of unpadded milliseconds at the end (`15:29:6` is 6 ms), or None.
+        fraction_at: Position of the first digit of a fraction of a second, or None if it varies.
     """
 
     name: str
@@ -51,6 +53,7 @@ class TimestampFormat:
     replace: tuple[tuple[str, str], ...] = ()
     zoned: bool = False
     millis_after: str | None = None
+    fraction_at: int | None = None
 
     @property
     def yearless(self) -> bool:
@@ -69,6 +72,7 @@ FORMATS: dict[str, TimestampFormat] = {
             "%Y-%m-%d %H:%M:%S%.f",
             replace=(("T", " "), *_DOT),
             zoned=True,
+            fraction_at=20,
         ),
         TimestampFormat(
             "slashes",
@@ -76,6 +80,7 @@ FORMATS: dict[str, TimestampFormat] = {
             "%Y/%m/%d %H:%M:%S%.f",
             replace=_DOT,
             zoned=True,
+            fraction_at=20,
         ),
         TimestampFormat("short-slashes", f"[0-9]{{2}}/[0-9]{{2}}/[0-9]{{2}} {_CLOCK}", "%y/%m/%d %H:%M:%S"),
         TimestampFormat("compact", "[0-9]{6} [0-9]{6}", "%y%m%d %H%M%S"),
@@ -104,6 +109,7 @@ FORMATS: dict[str, TimestampFormat] = {
             "bluegene",
             r"[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]{2}\.[0-9]{2}\.[0-9]{2}\.[0-9]{6}",
             "%Y-%m-%d-%H.%M.%S.%6f",
+            fraction_at=20,
         ),
         TimestampFormat(
             "healthapp",
@@ -195,6 +201,12 @@ def parse_timestamps(text: pl.Series, form: TimestampFormat, clock: Clock) -> pl
     Returns:
         `Datetime("us", "UTC")` of the same length; null where the text is null or no valid point in time.
     """
+    repeats = find_repeats(text, form.fraction_at)
+    return repeats.spread_times(_parse(repeats.first_texts(), form, clock))
+
+
+def _parse(text: pl.Series, form: TimestampFormat, clock: Clock) -> pl.Series:
+    """`parse_timestamps`, each text by itself."""
     if form.unit is not None:
         scale = 1_000_000 / _EPOCH_PER_SECOND[form.unit]
         return _epoch(text, scale).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
