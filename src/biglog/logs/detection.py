@@ -155,12 +155,24 @@ class Choice:
     """A format for a source.
 
     Attributes:
-        format: What reads its header.
-        confidence: Share of sampled lines it can read, 0..1.
+        format: What reads its records.
+        confidence: Share of the looked at lines that it and the others can read, 0..1.
+        others: What reads the lines that it cannot, one after the other.
     """
 
     format: Format
     confidence: float
+    others: tuple[Format, ...] = ()
+
+    @property
+    def formats(self) -> tuple[Format, ...]:
+        """All of them, in the order in which they are tried."""
+        return (self.format, *self.others)
+
+    @property
+    def name(self) -> str:
+        """Their names, joined by `+`."""
+        return "+".join(form.name for form in self.formats)
 
 
 def choose(lines: pl.Series) -> Choice:

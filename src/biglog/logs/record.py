@@ -1,4 +1,4 @@
-"""Any log in, batches of records out: a record is one line with its header taken apart.
+"""Any log in, batches of records out: a record is a line, or lines that belong together, taken apart.
 
 `read_logs` opens sources one after the other, recognises each one's layout on a sample of its first lines and
 yields Polars frames of bounded size. The reader's `report` says what was read and what was wrong with it,
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 import polars as pl
@@ -17,6 +18,7 @@ from biglog.errors import InputError
 from biglog.logs.decoding import Run
 from biglog.logs.detection import Choice, choose, chosen, named
 from biglog.logs.formats import HEADER_COLUMNS, PLAIN, Format, Layout
+from biglog.logs.framing import Bounds, Framer, Joiner
 from biglog.logs.sources import OpenLog, Source, SourceLike, expand
 from biglog.logs.timestamps import UTC_MICROSECONDS, Clock, known_zone
 
@@ -25,6 +27,9 @@ BATCH_LINES: Final = 1 << 18
 MAX_LINE_BYTES: Final = 16 << 20
 # A report names this many line numbers of a kind; the counts are complete.
 _NAMED_LINES: Final = 5
+# Layouts are recognised on so much of a source, however small its batches are.
+_HEAD_BYTES: Final = 2 << 20
+_HEADER: Final = ("timestamp", *HEADER_COLUMNS, "content", "has_header", "bad_timestamp")
 
 SCHEMA: Final = pl.Schema(
     {
@@ -52,7 +57,7 @@ class RecordBatch:
 
     Attributes:
         source: Name of the source.
-        layout: Name of the layout its header was read by.
+        layout: Name of the layout that the source is read by; several are joined by `+`.
         frame: One row a record, columns as in `SCHEMA`. `line_number` is the number of its first line,
             counted from 1 in its source, and `line_count` how many lines it has; further pieces of a line
             over the bound share their number and have the count 0. `line` is the text, lines joined by a line
@@ -75,10 +80,13 @@ class SourceReport:
         name: Name of the source.
         lines: Lines read.
         bytes: Bytes read, line ends included; of gzip files the unpacked ones.
-        layout: Name of the layout.
+        layout: Name of the layout; several joined by `+` where lines of several are mixed.
         confidence: Share of sampled lines that have the layout, 0..1; 1 when the caller chose it.
         without_header: Lines that lack the layout's header (of the layout `plain`: all).
         bad_timestamps: Headers whose timestamp is no point in time.
+        records: Records that came of them.
+        layouts: How many of the records each layout read; those without header are under `plain`.
+        encoding: How the text is written.
         damaged: Lines with bytes that are no text.
         first_damaged: Numbers of the first of them.
         control_lines: Lines with control characters (NUL, escape, ...).
@@ -94,12 +102,22 @@ class SourceReport:
     confidence: float = 0.0
     without_header: int = 0
     bad_timestamps: int = 0
+    records: int = 0
+    layouts: dict[str, int] = field(default_factory=dict)
+    encoding: str = ""
     damaged: int = 0
     first_damaged: tuple[int, ...] = ()
     control_lines: int = 0
     split_lines: int = 0
     first_split: tuple[int, ...] = ()
     truncated: bool = False
+
+    def count(self, frame: pl.DataFrame) -> None:
+        """Counts records (columns of `SCHEMA`) as read."""
+        self.records += len(frame)
+        self.lines += int(frame["line_count"].sum())
+        for name, count in frame["layout"].value_counts(name="count").iter_rows():
+            self.layouts[name] = self.layouts.get(name, 0) + count
 
 
 @dataclass
@@ -116,6 +134,11 @@ class ReadReport:
     def lines(self) -> int:
         """Lines of all sources."""
         return sum(source.lines for source in self.sources)
+
+    @property
+    def records(self) -> int:
+        """Records of all sources."""
+        return sum(source.records for source in self.sources)
 
     @property
     def bytes(self) -> int:
@@ -137,6 +160,7 @@ class LogReader:
         sources: list[Source],
         layout: Format | None,
         *,
+        join: bool,
         batch_bytes: int,
         batch_lines: int,
         max_line_bytes: int,
@@ -144,7 +168,7 @@ class LogReader:
         year: int | None,
     ) -> None:
         self.report = ReadReport()
-        self._sources, self._layout = sources, layout
+        self._sources, self._layout, self._join = sources, layout, join
         self._batch_bytes, self._batch_lines = batch_bytes, max(1, batch_lines)
         self._max_line_bytes = max_line_bytes
         self._zone, self._year = zone, year
@@ -183,43 +207,108 @@ class LogReader:
 
     def _batches(self, source: Source, row: SourceReport) -> Iterator[RecordBatch]:
         log = OpenLog(source)
-        parser: _Parser | None = None
-        for run in log.runs(self._batch_bytes, self._max_line_bytes):
-            if parser is None:
-                choice = chosen(self._layout, run.lines) if self._layout else choose(run.lines)
-                parser = _Parser(choice, self._clock(choice, log), row)
-            for part in _parts(run, self._batch_lines):
-                yield RecordBatch(source.name, row.layout, parser.parse(part))
+        runs = log.runs(self._batch_bytes, self._max_line_bytes)
+        head, first = _head(runs)
+        if head:
+            encoding = getattr(log, "encoding", "utf-8")
+            choice = chosen(self._layout, first) if self._layout else choose(first)
+            row.layout, row.confidence, row.encoding = choice.name, choice.confidence, encoding
+            for frame in self._frames(chain(head, runs), choice, log, row):
+                yield RecordBatch(source.name, row.layout, frame)
         row.truncated = log.truncated
 
-    def _clock(self, choice: Choice, log: OpenLog) -> Clock:
-        own = choice.format.zone if isinstance(choice.format, Layout) else "UTC"
+    def _frames(
+        self, runs: Iterable[Run], choice: Choice, log: OpenLog, row: SourceReport
+    ) -> Iterator[pl.DataFrame]:
+        bounds = Bounds(bytes=self._max_line_bytes)
+        framer = Framer(choice.formats, self._batch_lines, bounds, row.encoding)
+        joiner = Joiner(bounds, row.encoding) if self._join else None
+        parser = _Parser([(form, self._clock(form, log)) for form in choice.formats], row)
+        for rows in _counted(runs, framer, row):
+            frame = parser.parse(rows)
+            if joiner is not None:
+                frame = joiner.feed(frame)
+            if len(frame):
+                row.count(frame)
+                yield frame
+        last = joiner.finish() if joiner else None
+        if last is not None:
+            row.count(last)
+            yield last
+
+    def _clock(self, form: Format, log: OpenLog) -> Clock:
+        own = form.zone if isinstance(form, Layout) else "UTC"
         return Clock(zone=self._zone or own, written=log.written, year=self._year)
 
 
-class _Parser:
-    """Turns the runs of one source into frames, in order: it remembers line number and time."""
+def _head(runs: Iterator[Run]) -> tuple[list[Run], pl.Series]:
+    """The first runs, and their first lines for detection: the same ones whatever the size of the runs."""
+    head: list[Run] = []
+    size = 0
+    for run in runs:
+        head.append(run)
+        size += int(run.lines.str.len_bytes().cast(pl.Int64).sum()) + len(run.lines)
+        if size >= _HEAD_BYTES:
+            break
+    if not head:
+        return [], pl.Series([], dtype=pl.String)
+    lines = pl.concat([run.lines for run in head])
+    ends = (lines.str.len_bytes().cast(pl.Int64) + 1).cum_sum()
+    return head, lines.filter((ends <= _HEAD_BYTES) | (pl.int_range(len(lines), eager=True) == 0))
 
-    def __init__(self, choice: Choice, clock: Clock, row: SourceReport) -> None:
-        self.format, self.clock, self.row = choice.format, clock, row
-        row.layout, row.confidence = choice.format.name, choice.confidence
+
+def _counted(runs: Iterable[Run], framer: Framer, row: SourceReport) -> Iterator[pl.DataFrame]:
+    """The records of all runs; what is said of runs, and not of records, is counted as they go by."""
+    for run in runs:
+        row.bytes += run.bytes
+        row.control_lines += run.control_lines
+        first = framer.lines + (0 if run.continues else 1)
+        row.damaged += len(run.raw)
+        row.first_damaged += tuple(first + at for at in sorted(run.raw))
+        row.first_damaged = row.first_damaged[:_NAMED_LINES]
+        if run.continues and first not in row.first_split[-1:]:
+            row.split_lines += 1
+            row.first_split = (*row.first_split, first)[:_NAMED_LINES]
+        yield from framer.feed(run)
+    yield from framer.finish()
+
+
+class _Parser:
+    """Reads the records of one source, in order, by one format after the other; it remembers the time."""
+
+    def __init__(self, formats: list[tuple[Format, Clock]], row: SourceReport) -> None:
+        self.formats, self.row = formats, row
         self.last_time = pl.Series([None], dtype=UTC_MICROSECONDS)
 
-    def parse(self, run: Run) -> pl.DataFrame:
-        header = self.format.read(run.lines, self.clock)
-        if run.continues:
-            header = _without_first_header(header, run.lines)
-        first = self.row.lines + (0 if run.continues else 1)
-        frame = header.with_columns(
-            line_number=pl.int_range(first, first + len(header), dtype=pl.Int64),
-            line_count=_line_counts(run),
-            line=run.lines,
-            timestamp=self._times(header),
-            layout=pl.when("has_header").then(pl.lit(self.format.name)).otherwise(pl.lit(PLAIN.name)),
-            raw_bytes=_raw_column(run),
+    def parse(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The columns of `SCHEMA` for rows of a `Framer`."""
+        pieces = rows["line_count"] == 0
+        header = self._read(rows["line"].set(pieces, "") if pieces.any() else rows["line"])
+        if pieces.any():
+            # A piece is no new header, whatever it looks like.
+            header = _without_header(header, pieces, rows["line"])
+        self.row.without_header += int(rows["line_count"].filter(~header["has_header"]).sum())
+        self.row.bad_timestamps += int(header["bad_timestamp"].sum())
+        times = self._times(header)
+        return (
+            pl.concat([rows, header.drop("bad_timestamp")], how="horizontal")
+            .with_columns(times.alias("timestamp"))
+            .select(SCHEMA.names())
         )
-        self._count(run, header, first)
-        return frame.select(SCHEMA.names())
+
+    def _read(self, lines: pl.Series) -> pl.DataFrame:
+        """Columns of `Format.read`, and `layout`: a record is read by the first format that can."""
+        (form, clock), *others = self.formats
+        header = _named(form.read(lines, clock), form)
+        for form, clock in others:
+            left = (~header["has_header"]).arg_true()
+            more = _named(form.read(lines.gather(left), clock), form)
+            found = more["has_header"]
+            if found.any():
+                index = pl.int_range(len(header), eager=True)
+                index = index.scatter(left.filter(found), found.arg_true().cast(pl.Int64) + len(header))
+                header = pl.concat([header, more])[index]
+        return header
 
     def _times(self, header: pl.DataFrame) -> pl.Series:
         """Lines without a header stand at the time of the record before them, also across batches."""
@@ -227,60 +316,26 @@ class _Parser:
         self.last_time = filled.tail(1)
         return header["timestamp"].zip_with(header["has_header"], filled.slice(1))
 
-    def _count(self, run: Run, header: pl.DataFrame, first: int) -> None:
-        row = self.row
-        row.lines = first + len(header) - 1
-        row.bytes += run.bytes
-        row.without_header += len(header) - int(header["has_header"].sum())
-        row.bad_timestamps += int(header["bad_timestamp"].sum())
-        row.control_lines += run.control_lines
-        row.damaged += len(run.raw)
-        row.first_damaged += tuple(first + at for at in sorted(run.raw))
-        row.first_damaged = row.first_damaged[:_NAMED_LINES]
-        if run.continues and first not in row.first_split[-1:]:
-            row.split_lines += 1
-            row.first_split = (*row.first_split, first)[:_NAMED_LINES]
+
+def _named(header: pl.DataFrame, form: Format) -> pl.DataFrame:
+    name = pl.when("has_header").then(pl.lit(form.name)).otherwise(pl.lit(PLAIN.name))
+    return header.select(*_HEADER, name.alias("layout"))
 
 
-def _parts(run: Run, size: int) -> Iterator[Run]:
-    """A run in parts of at most `size` lines: blank lines cost a byte of log, but a row of every column."""
-    if len(run.lines) <= size:
-        yield run
-        return
-    for at in range(0, len(run.lines), size):
-        raw = {index - at: data for index, data in run.raw.items() if at <= index < at + size}
-        counts = (run.bytes, run.control_lines) if at == 0 else (0, 0)
-        yield Run(run.lines.slice(at, size), raw, *counts, continues=run.continues and at == 0)
-
-
-def _raw_column(run: Run) -> pl.Series:
-    column = pl.Series([None], dtype=pl.Binary).new_from_index(0, len(run.lines))
-    if not run.raw:
-        return column
-    damaged = pl.DataFrame({"at": list(run.raw), "raw": list(run.raw.values())}).cast({"at": pl.Int64})
-    positions = pl.DataFrame({"at": pl.int_range(len(run.lines), dtype=pl.Int64, eager=True)})
-    return positions.join(damaged, on="at", how="left", maintain_order="left")["raw"]
-
-
-def _line_counts(run: Run) -> pl.Series:
-    """One line a record; a further piece of a line is none."""
-    counts = pl.Series([1], dtype=pl.Int32).new_from_index(0, len(run.lines))
-    return counts.set(pl.int_range(len(counts), eager=True) == 0, 0) if run.continues else counts
-
-
-def _without_first_header(header: pl.DataFrame, lines: pl.Series) -> pl.DataFrame:
-    """The first row as a line without header: it goes on with a line whose beginning was read before."""
-    first = pl.int_range(pl.len()) == 0
-    blank = [pl.when(~first).then(pl.col(name)).alias(name) for name in ("timestamp", *HEADER_COLUMNS)]
-    never = [(pl.col(name) & ~first).alias(name) for name in ("has_header", "bad_timestamp")]
-    content = pl.when(first).then(lines).otherwise(pl.col("content")).alias("content")
-    return header.with_columns(*blank, *never, content)
+def _without_header(header: pl.DataFrame, pieces: pl.Series, lines: pl.Series) -> pl.DataFrame:
+    """The header columns with those of pieces as of lines without header."""
+    blank = [pl.when(~pieces).then(pl.col(name)).alias(name) for name in ("timestamp", *HEADER_COLUMNS)]
+    never = [(pl.col(name) & ~pieces).alias(name) for name in ("has_header", "bad_timestamp")]
+    content = pl.when(pieces).then(lines).otherwise(pl.col("content")).alias("content")
+    layout = pl.when(pieces).then(pl.lit(PLAIN.name)).otherwise(pl.col("layout")).alias("layout")
+    return header.with_columns(*blank, *never, content, layout)
 
 
 def read_logs(
     sources: SourceLike | Iterable[SourceLike],
     *,
     layout: str | None = None,
+    join: bool = False,
     batch_bytes: int = BATCH_BYTES,
     batch_lines: int = BATCH_LINES,
     max_line_bytes: int = MAX_LINE_BYTES,
@@ -289,15 +344,19 @@ def read_logs(
 ) -> LogReader:
     """Read logs of any size, in bounded memory.
 
-    Plain text and gzip, UTF-8 and UTF-16, with LF or CRLF. Every line becomes exactly one record, blank lines
-    too.
+    Every line is in exactly one record, blank lines too: the lines of all records are those of the text, in
+    order.
 
     Args:
         sources: A path, a glob pattern, `-` for standard input, a binary file object, or several of these.
-        layout: Name of a domain or a generic layout, or a notation such as `<Date> <Time> <Level>
-            <Component>: <Content>`; None recognises each file's own.
+        layout: Name of a domain or a generic layout, a notation such as `<Date> <Time> <Level>
+            <Component>: <Content>`, or a regex with named groups such as `(?P<time>\\S+) (?P<content>.*)`;
+            None recognises each file's own, or several that are mixed in it.
+        join: Whether lines without header (stack traces, continuations) are joined to the record before
+            them, up to 10,000 lines or `max_line_bytes`. Formats whose records have several lines by
+            definition are put together either way.
         batch_bytes: About how many bytes of log make a batch.
-        batch_lines: How many lines a batch has at most.
+        batch_lines: How many records a batch has at most.
         max_line_bytes: Longer lines come in pieces that share their line number.
         zone: IANA zone of timestamps that name none; None takes the layout's own, mostly UTC.
         year: Year of the first timestamp where timestamps have none; None infers it from the time the file
@@ -313,6 +372,7 @@ def read_logs(
     return LogReader(
         expand(sources),
         None if layout is None else named(layout),
+        join=join,
         batch_bytes=batch_bytes,
         batch_lines=batch_lines,
         max_line_bytes=max_line_bytes,
