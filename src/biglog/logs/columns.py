@@ -22,6 +22,7 @@ PADDING: Final = 16
 MAX_BUFFER: Final = 2**31 - 1
 """Arrow's offsets of string views are 32-bit integers."""
 
+_TAB, _NEWLINE, _RETURN, _SPACE = b"\t\n\r "
 _INLINE: Final = 12
 _BYTES: Final = 8
 # By number of bytes 0..8: the 64-bit word whose first bytes (little-endian) are all ones.
@@ -78,6 +79,19 @@ class Stretches:
         assert isinstance(column, pl.Series)
         return column
 
+    def stripped(self) -> Stretches:
+        """The same without white space at their ends."""
+        last = self.buffer[np.maximum(self.ends - 1, 0)]
+        # Outside ASCII white space takes several bytes: Polars knows it, and it is asked rarely.
+        spaces = (last == 32) | ((last >= 9) & (last <= 13)) | (last >= 128)
+        rows = np.flatnonzero(spaces & (self.ends > self.starts))
+        if not len(rows):
+            return self
+        ends, starts = self.ends.copy(), self.starts[rows]
+        some = Stretches(self.buffer, starts, ends[rows]).strings()
+        ends[rows] = starts + some.str.strip_chars_end().str.len_bytes().to_numpy()
+        return Stretches(self.buffer, self.starts, ends)
+
     def _fill_inline(self, views: NDArray[np.uint32], starts: Integers) -> None:
         """Put the bytes of short strings after their length, and zeros after them."""
         lengths, words = views[:, 0], _words32(self.buffer)
@@ -107,28 +121,34 @@ class Stretches:
         return found & (lengths > 0) & (lengths <= 2 * _BYTES)
 
 
-def split_lines(data: bytes) -> pl.Series:
+def split_lines(data: bytes) -> tuple[pl.Series, bool]:
     r"""Lines of a block of UTF-8 as a column that shares one buffer.
 
     Args:
         data: Valid UTF-8; lines end with `\n` or `\r\n`, the last one may lack it.
 
     Returns:
-        The lines without their ends; one empty line for no data.
+        The lines without their ends, one empty line for no data; and whether there may be control characters
+        (below 32, but no tab, or 127) in them.
     """
     if len(data) > MAX_BUFFER - PADDING:
-        return _split_copying(data)
+        return _split_copying(data), True
     buffer = np.frombuffer(data + bytes(PADDING), dtype=np.uint8)
-    ends = np.flatnonzero(buffer == ord("\n"))
+    # One look at the bytes finds line ends and control characters.
+    low = np.flatnonzero(buffer[: len(data)] < _SPACE)
+    codes = buffer[low]
+    is_end = codes == _NEWLINE
+    ends = low[is_end]
+    controls = not (is_end | (codes == _TAB) | (codes == _RETURN)).all() or b"\x7f" in data
     ended = len(ends)
     if not data.endswith(b"\n"):
         ends = np.append(ends, len(data))
     starts = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1] + 1))
-    if b"\r" in data:
+    if (codes == _RETURN).any():
         # A carriage return counts as part of the end only before a newline.
-        returns = (buffer[ends[:ended] - 1] == ord("\r")) & (ends[:ended] > starts[:ended])
+        returns = (buffer[ends[:ended] - 1] == _RETURN) & (ends[:ended] > starts[:ended])
         ends[:ended] -= returns
-    return Stretches(buffer, starts, ends).strings().alias("line")
+    return Stretches(buffer, starts, ends).strings().alias("line"), controls
 
 
 def _split_copying(data: bytes) -> pl.Series:

@@ -15,10 +15,12 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Final, Literal, Protocol
 
+import numpy as np
 import polars as pl
 
 from biglog.errors import InputError
-from biglog.logs.timestamps import UTC_MICROSECONDS, Clock, TimestampFormat, guess_format, parse_timestamps
+from biglog.logs.timestamps import UTC_MICROSECONDS, Clock, Stamps, TimestampFormat, guess_format
+from biglog.logs.words import Plan, plan_words, read_words
 
 HEADER_COLUMNS: Final = ("level", "component", "pid", "host", "label")
 
@@ -88,8 +90,8 @@ class Format(Protocol):
             lines: Consecutive lines, of which the first always begins a record.
 
         Returns:
-            A Boolean a line, or None where each line is a record. What it says of a line depends on the lines
-            before it alone, and not on those before the record that the line belongs to.
+            A Boolean a line, or None, whatever the lines are, if each line is a record. What it says of a line
+            depends on the lines before it alone, and not on those before the record that it belongs to.
         """
 
     def read(self, lines: pl.Series, clock: Clock) -> pl.DataFrame:
@@ -162,25 +164,22 @@ class Layout:
             Columns timestamp, level, component, pid, host, label, content, has_header, bad_timestamp. A line
             that lacks the header has nulls, itself as content, and `has_header` false.
         """
-        groups = lines.str.extract_groups(self.pattern).struct.unnest()
-        header = groups["header"]
-        found = header.is_not_null()
-        timestamps = self._timestamps(groups, clock)
-        columns = {name: _column(groups, name) for name in HEADER_COLUMNS}
-        columns["level"] = canonical_levels(columns["level"], self.levels)
-        rest = pl.DataFrame({"line": lines, "header": header}).select(
-            pl.when(pl.col("header").is_null())
-            .then(pl.col("line"))
-            .otherwise(pl.col("line").str.strip_prefix(pl.col("header")).str.strip_chars_end())
-        )
-        timed = "timestamp" in groups.columns
+        table, stamps = self._table(lines)
+        found = table["content"].is_not_null()
+        if stamps is None:
+            stamps = self._stamps(table["timestamp"])
+        never = pl.Series([None], dtype=UTC_MICROSECONDS).new_from_index(0, len(lines))
+        timestamps = never if stamps is None else stamps.times(clock)
+        # Without a field for it, or with a field that no known format reads, a missing time is no mistake.
+        bad = found & timestamps.is_null() & self._timed
         return pl.DataFrame(
             {
                 "timestamp": timestamps,
-                **columns,
-                "content": rest.to_series(),
+                **{name: table[name] for name in HEADER_COLUMNS},
+                "level": canonical_levels(table["level"], self.levels),
+                "content": table["content"] if found.all() else table["content"].zip_with(found, lines),
                 "has_header": found,
-                "bad_timestamp": found & timestamps.is_null() & timed,
+                "bad_timestamp": bad,
             }
         )
 
@@ -210,13 +209,51 @@ class Layout:
             lines: Not looked at.
         """
 
-    def _timestamps(self, groups: pl.DataFrame, clock: Clock) -> pl.Series:
-        texts = _column(groups, "timestamp")
+    @cached_property
+    def _timed(self) -> bool:
+        return f"<{self.time[0]}>" in self.notation
+
+    @cached_property
+    def _plan(self) -> Plan | None:
+        """The plain words the header begins with; a user's notation has fields that any text fits."""
+        if _loose(self):
+            return None
+        head, taken = self.notation.removesuffix("<Content>"), set(HEADER_COLUMNS)
+        return plan_words(head, lambda name: _meaning(self, name, taken), self.time, self.timestamp)
+
+    @cached_property
+    def _rest_pattern(self) -> str:
+        """The Rust regex of what follows the plan's words in the header."""
+        assert self._plan is not None
+        free = set(HEADER_COLUMNS) - {word.column for word in self._plan.words}
+        return f"^(?P<header>{_pieces(self, self._plan.rest, closing=True, groups=free)})"
+
+    def _table(self, lines: pl.Series) -> tuple[pl.DataFrame, Stamps | None]:
+        """Texts by column, `content` null where there is no header; the timestamps if they are at hand."""
+        found = read_words(self._plan, lines) if self._plan is not None else None
+        if found is None:
+            return _by_regex(lines, self.pattern), None
+        if self._plan is not None and self._plan.rest:
+            table = _by_regex(found.rest.strings(), self._rest_pattern)
+            found.good[:] &= table["content"].is_not_null().to_numpy()
+        else:
+            table = pl.DataFrame({"content": found.rest.stripped().strings()})
+        if found.stamps is not None:
+            found.columns["timestamp"] = found.stamps.repeats.texts
+        table = table.with_columns(**found.columns)
+        if found.good.all():
+            return _complete(table), found.stamps
+        others = _by_regex(lines.filter(pl.Series(~found.good)), self.pattern)
+        # Rows of both in the order of the lines: the good ones were put first.
+        order = np.argsort(np.argsort(~found.good, kind="stable"), kind="stable")
+        return pl.concat([_complete(table.filter(pl.Series(found.good))), others])[order], None
+
+    def _stamps(self, texts: pl.Series) -> Stamps | None:
         if self.timestamp is None:
-            return pl.Series([None], dtype=UTC_MICROSECONDS).new_from_index(0, len(texts))
+            return None
         if _loose(self):
             texts = texts.set(~texts.str.contains(f"^(?:{self.timestamp.pattern})$"), None)
-        return parse_timestamps(texts, self.timestamp, clock)
+        return Stamps.of(texts, self.timestamp)
 
 
 @dataclass(frozen=True)
@@ -335,10 +372,24 @@ def canonical_levels(levels: pl.Series, kind: Literal["names", "pri"] = "names")
     return levels.replace_strict(known, default=None, return_dtype=pl.String) if known else levels
 
 
-def _column(groups: pl.DataFrame, name: str) -> pl.Series:
-    if name in groups.columns:
-        return groups[name]
-    return pl.Series(name, [None], dtype=pl.String).new_from_index(0, len(groups))
+def _by_regex(lines: pl.Series, pattern: str) -> pl.DataFrame:
+    """Header columns and content of every line; all null where the pattern does not match."""
+    groups = lines.str.extract_groups(pattern).struct.unnest()
+    rest = pl.DataFrame({"line": lines, "header": groups["header"]}).select(
+        pl.when(pl.col("header").is_not_null())
+        .then(pl.col("line").str.strip_prefix(pl.col("header")).str.strip_chars_end())
+        .alias("content")
+    )
+    return _complete(groups.with_columns(rest.to_series()))
+
+
+def _complete(table: pl.DataFrame) -> pl.DataFrame:
+    """The columns of every layout's table, in order; nulls where a layout has no such field."""
+    empty = pl.lit(None, dtype=pl.String)
+    return table.select(
+        pl.col(name) if name in table.columns else empty.alias(name)
+        for name in ("timestamp", *HEADER_COLUMNS, "content")
+    )
 
 
 def _loose(layout: Layout) -> bool:
@@ -390,9 +441,15 @@ def _literal(layout: Layout, text: str, *, closing: bool) -> str:
 
 
 def _field(layout: Layout, name: str, groups: set[str]) -> str:
+    pattern, column = _meaning(layout, name, groups)
+    return f"(?P<{column}>{pattern})" if column else f"(?:{pattern})"
+
+
+def _meaning(layout: Layout, name: str, free: set[str]) -> tuple[str, str]:
+    """Regex of a field and the column it fills, which is then taken; "" for none."""
     pattern = layout.fields.get(name, layout.fields.get("", "[^ ]+"))
     column = layout.columns.get(name, _ROLES.get(name.lower(), ""))
-    if column not in groups:
-        return f"(?:{pattern})"
-    groups.remove(column)
-    return f"(?P<{column}>{pattern})"
+    if column not in free:
+        return pattern, ""
+    free.remove(column)
+    return pattern, column

@@ -1,7 +1,7 @@
 """Neighbours in a column of timestamps that differ in nothing but the digits of their fraction.
 
-A busy log has many lines a second: what is dear (calendar, time zone, a regex) is done for the first of such a
-run of rows and holds for all of it; the fraction is added by arithmetic on its digits.
+A busy log has many lines a second: what is dear (calendar, time zone, a regex) is done for the first of such
+a run of rows and holds for all of it; the fraction is added by arithmetic on its digits.
 """
 
 from __future__ import annotations
@@ -130,9 +130,11 @@ def _changed(table: NDArray[np.uint8], start: int, end: int) -> Flags:
     last = end - _WORD
     # Whole words, the last of which may overlap the one before it; single bytes where there is no word.
     words = [*range(start, last, _WORD), last] if last >= start else []
-    columns = [_word_column(table, at) for at in words] or [table[:, at] for at in range(start, end)]
-    for column in columns:
+    for at in words:
+        column = _word_column(table, at)
         changed[1:] |= column[1:] != column[:-1]
+    for at in () if words else range(start, end):
+        changed[1:] |= table[1:, at] != table[:-1, at]
     return changed
 
 

@@ -16,7 +16,8 @@ from typing import Literal
 import polars as pl
 
 from biglog.errors import InputError
-from biglog.logs.repeats import find_repeats
+from biglog.logs.columns import Flags
+from biglog.logs.repeats import Repeats, find_repeats
 
 UTC_MICROSECONDS = pl.Datetime("us", "UTC")
 
@@ -190,6 +191,33 @@ class Clock:
         return next(back for back in range(year, year - 9, -1) if isleap(back + later))
 
 
+@dataclass(frozen=True)
+class Stamps:
+    """A column of timestamp texts; neighbours that say the same are looked at once.
+
+    Attributes:
+        repeats: The texts.
+        form: How they are written.
+    """
+
+    repeats: Repeats
+    form: TimestampFormat
+
+    @classmethod
+    def of(cls, texts: pl.Series, form: TimestampFormat) -> Stamps:
+        """The stamps of a String column; null where a line has no timestamp."""
+        return cls(find_repeats(texts, form.fraction_at), form)
+
+    def matches(self) -> Flags:
+        """Whether each text is written as the format says, be it a point in time or not; shape (rows,)."""
+        fits = self.repeats.first_texts().str.contains(f"^(?:{self.form.pattern})$")
+        return self.repeats.spread_flags(fits.fill_null(value=False))
+
+    def times(self, clock: Clock) -> pl.Series:
+        """The points in time, as `parse_timestamps` returns them."""
+        return self.repeats.spread_times(_parse(self.repeats.first_texts(), self.form, clock))
+
+
 def parse_timestamps(text: pl.Series, form: TimestampFormat, clock: Clock) -> pl.Series:
     """Read a column of timestamp texts.
 
@@ -201,8 +229,7 @@ def parse_timestamps(text: pl.Series, form: TimestampFormat, clock: Clock) -> pl
     Returns:
         `Datetime("us", "UTC")` of the same length; null where the text is null or no valid point in time.
     """
-    repeats = find_repeats(text, form.fraction_at)
-    return repeats.spread_times(_parse(repeats.first_texts(), form, clock))
+    return Stamps.of(text, form).times(clock)
 
 
 def _parse(text: pl.Series, form: TimestampFormat, clock: Clock) -> pl.Series:
