@@ -117,7 +117,7 @@ def by_time(
     window = _microseconds(window_seconds)
     stride = window if stride_seconds is None else _microseconds(stride_seconds)
     _check_sizes(window, stride, "seconds")
-    times = effective_times(frame)
+    times = timestamps(frame).forward_fill().backward_fill()
     if times.is_empty():
         return pl.DataFrame(schema=GROUPS)
     if times.null_count():
@@ -134,14 +134,14 @@ def by_time(
     return table.sort(pl.col("rows").list.first(), maintain_order=True).cast(GROUPS)
 
 
-def effective_times(frame: pl.DataFrame) -> pl.Series:
-    """When each row stands: its timestamp, or that of the nearest row before it, or else behind it, with one.
+def timestamps(frame: pl.DataFrame) -> pl.Series:
+    """The column `timestamp` as numbers.
 
     Args:
-        frame: Rows in order, with a column `timestamp`.
+        frame: Any frame with a column `timestamp`.
 
     Returns:
-        Int64 microseconds since 1970 UTC, shape (n,), name `timestamp`; all null if no row has a timestamp.
+        Int64 microseconds since 1970 UTC, shape (n,), name `timestamp`; null where a row has none.
 
     Raises:
         InputError: There is no column `timestamp`, or it holds no points in time.
@@ -152,8 +152,7 @@ def effective_times(frame: pl.DataFrame) -> pl.Series:
             f"the column 'timestamp' holds {times.dtype}, not points in time",
             remedy="Parse it first, such as with biglog.logs.timestamps.parse_timestamps",
         )
-    micros = times.cast(pl.Datetime("us")).cast(pl.Int64)
-    return micros.forward_fill().backward_fill() if micros.null_count() else micros
+    return times.cast(pl.Datetime("us")).cast(pl.Int64)
 
 
 def session_ids(frame: pl.DataFrame, domain: Domain) -> pl.Series:
