@@ -6,8 +6,8 @@ depends on when or where: a second build makes the same files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from biglog.data.schema import SCHEMAS, conform
-from biglog.errors import InputError, OutputError
+from biglog.errors import OutputError
 
 ROW_GROUP_ROWS: Final = {"lines": 1 << 16, "templates": 1 << 16, "windows": 1 << 10, "failures": 1 << 10}
 """Rows of a row group, by table: rows that hold whole groups of lines are larger."""
@@ -76,6 +76,11 @@ class ShardWriter:
             self._write(rows.head(whole))
             self._waiting = [rows.slice(whole)]
 
+    @property
+    def bytes(self) -> int:
+        """Size of the file so far, without the rows that wait for their row group to be full."""
+        return self._partial.stat().st_size
+
     def _write(self, rows: pl.DataFrame) -> None:
         with _writing(self._path):
             for at in range(0, len(rows), self._size):
@@ -97,6 +102,49 @@ class ShardWriter:
             self._partial.unlink(missing_ok=True)
 
 
+class RollingWriter:
+    """Writes as many shards as it takes, as a context manager. The next is begun when one is large enough.
+
+    Args:
+        folder: Where they go.
+        stem: What their names begin with; their number follows.
+        table: Which table they belong to.
+        shard_bytes: Size at which the next shard is begun.
+
+    Attributes:
+        paths: The shards, in order.
+    """
+
+    def __init__(self, folder: Path, stem: str, table: str, shard_bytes: int) -> None:
+        self.paths: list[Path] = []
+        self._folder, self._stem, self._table = folder, stem, table
+        self._shard_bytes = shard_bytes
+        self._open = ExitStack()
+        self._writer: ShardWriter | None = None
+
+    def __enter__(self) -> RollingWriter:
+        return self
+
+    def write(self, frame: pl.DataFrame) -> None:
+        """Appends rows.
+
+        Args:
+            frame: Has the table's columns, in any order.
+        """
+        if self._writer is None:
+            self.paths.append(self._folder / f"{self._stem}-{len(self.paths):05}.parquet")
+            self._writer = self._open.enter_context(ShardWriter(self.paths[-1], self._table))
+        self._writer.write(frame)
+        if self._writer.bytes >= self._shard_bytes:
+            self._open.close()
+            self._writer = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
     """Says which file could not be written."""
@@ -115,30 +163,7 @@ def _bounded(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
         yield rows
 
 
-def shards(folder: Path, table: str, split: str) -> list[Path]:
-    """The shards of a split in order.
-
-    Args:
-        folder: What was built for a domain.
-        table: One of the tables.
-        split: One of the splits.
-
-    Returns:
-        Their paths; none if the table was not built or does not have the split.
-
-    Raises:
-        InputError: A shard is missing.
-    """
-    found = sorted((folder / table).glob(f"{split}-*-of-*.parquet"))
-    expected = [shard_name(split, number, len(found)) for number in range(len(found))]
-    if [path.name for path in found] != expected:
-        raise InputError(
-            f"the shards of {split} are not complete", where=folder / table, remedy="Build it anew"
-        )
-    return found
-
-
-def read_batches(paths: list[Path], columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
+def read_batches(paths: Iterable[Path], columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
     """Reads shards row group by row group.
 
     Args:

@@ -1,8 +1,8 @@
 """The tables: their columns, their splits, and what order their rows have.
 
 *lines* has one row a line of the raw logs. *templates* has the ground truth of log parsing; it is for
-evaluation alone, so all of it is `test`. *windows* has groups of lines with the label of each group. *failures*
-has what a predictor sees up to a moment, and whether a failure followed.
+evaluation alone, so all of it is `test`. *windows* has groups of lines with the label of each group.
+*failures* has what a predictor sees up to a moment, and whether a failure followed.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ LINES: Final = pa.schema(
 """One row a line, in order of time. `line_id` counts from 0 through all splits. `timestamp` of a line without
 header is that of the record before it. `session_id` is the line's first. `label` is as the source has it (its
 own column, or the label of its session) and `is_anomaly` what it means; both are null where nothing is
-labelled. `source` is the file's name relative to the data folder (`archive::member`), `line_number` the line's
-number in it, from 1. `content` is the whole line where `has_header` is false."""
+labelled. `source` is the file's name relative to the data folder (`archive::member`), `line_number` the
+line's number in it, from 1. `content` is the whole line where `has_header` is false."""
 
 TEMPLATES: Final = pa.schema(
     {
@@ -71,9 +71,9 @@ WINDOWS: Final = pa.schema(
         "is_anomaly": pa.bool_(),
     }
 )
-"""One row a group, in order of its first line. `grouping` says how it was made: `session`, `count:20/20` (lines
-a window / lines to the next) or `time:60/60` (seconds). `start` and `end` are the times of its first and last
-line. `line_ids` are those of the table of lines."""
+"""One row a group, in order of its first line. `grouping` says how it was made: `session`, `count:20/20`
+(lines a window / lines to the next) or `time:60/60` (seconds). `start` and `end` are the times of its first
+and last line. `line_ids` are those of the table of lines."""
 
 FAILURES: Final = pa.schema(
     {
@@ -91,16 +91,25 @@ FAILURES: Final = pa.schema(
         "maintenance": pa.bool_(),
     }
 )
-"""One row a history, in order of `time`, the moment at which a prediction is asked for: nothing in the history
-is later. `start` and `end` are the times of its first and last line. `is_failure` says whether a failure of
-`group_id` lies within (time, time + horizon_seconds]; then `seconds_to_failure` is the time to the first. Both
-horizon and time to failure are null where the label is that of the whole group, whenever it failed.
-`maintenance` marks rows whose failure hit many components within the same minute."""
+"""One row a history, in order of `time`, the moment at which a prediction is asked for: nothing in the
+history is later. `start` and `end` are the times of its first and last line. `is_failure` says whether a
+failure of `group_id` lies within (time, time + horizon_seconds]; then `seconds_to_failure` is the time to the
+first. Both horizon and time to failure are null where the label is that of the whole group, whenever it
+failed. `maintenance` marks rows whose failure hit many components within the same minute."""
 
 SCHEMAS: Final[Mapping[str, pa.Schema]] = MappingProxyType(
     {"lines": LINES, "templates": TEMPLATES, "windows": WINDOWS, "failures": FAILURES}
 )
 """Columns of each table, as its Parquet files have them."""
+
+
+GROUPINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "windows": ("window_lines", "stride_lines", "window_seconds", "stride_seconds", "session"),
+        "failures": ("history_seconds", "horizon_seconds"),
+    }
+)
+"""What a caller can choose, by table: options of `biglog.data.build.build`."""
 
 
 def features(table: str) -> Features:

@@ -24,8 +24,8 @@ BINS: Final = 1 << 20
 """Bins of a histogram: eight bytes each."""
 
 Keys = Callable[[int, int], Iterable[NDArray[np.int64]]]
-"""Gives the sort keys from the first to the last given key, both included, in chunks of any order; it may give
-others too."""
+"""Gives the sort keys from the first to the last given key, both included, in chunks of any order; others
+may be among them."""
 
 
 @dataclass(frozen=True)
