@@ -338,9 +338,8 @@ def test_missing_file_after_a_good_one_is_found_before_reading(tmp_path):
     raises("no such file", read_logs, [LINES / "BGL.log", tmp_path / "none.log"])
 
 
-def test_folder(tmp_path):
-    error = raises("folder", read_logs, tmp_path)
-    assert str(tmp_path / "*.log") in str(error)
+def test_folder_without_files(tmp_path):
+    raises("no file in this folder", read_logs, tmp_path)
 
 
 def test_pattern_without_a_match(tmp_path):
@@ -441,6 +440,12 @@ LOG_BYTES = st.one_of(
 )
 
 
+def with_line_feeds(data):
+    """The text with every line end a line feed: where there is none, carriage returns end lines."""
+    ends = b"\r" if b"\n" not in data and b"\r" in data[:-1] else b"\r\n"
+    return data.replace(ends, b"\n")
+
+
 @settings(deadline=None)
 @given(LOG_BYTES, st.sampled_from([1, 5, 64, 1 << 20]), st.sampled_from([16, 40, 1 << 20]))
 @example(b"a\r\n", 1, 16)
@@ -459,9 +464,9 @@ def test_any_bytes_are_accounted_for(data, batch_bytes, max_line_bytes):
     for number, text in lines.select("line_number", "bytes").rows():
         joined[number] = joined.get(number, b"") + text
     assert list(joined) == list(range(1, report.lines + 1))
-    if sniff(data, "") != ("utf-8", 0):
-        return  # UTF-16, or a mark that is taken off: the next law
-    assert b"\n".join(joined.values()) == data.replace(b"\r\n", b"\n").removesuffix(b"\n")
+    if sniff(data, "") != ("utf-8", 0) or report.encoding != "utf-8":
+        return  # another encoding, or a mark that is taken off: other laws
+    assert b"\n".join(joined.values()) == with_line_feeds(data).removesuffix(b"\n")
     assert report.damaged == sum(1 for (text,) in lines.select("raw_bytes").rows() if text is not None)
 
 
@@ -481,7 +486,8 @@ def test_any_text_comes_back_in_any_encoding(text, encoding, batch_bytes, max_li
     joined = (
         frame.group_by("line_number", maintain_order=True).agg(pl.col("line").str.join())["line"].to_list()
     )
-    assert "\n".join(joined) == text.replace("\r\n", "\n").removesuffix("\n")
+    expected = with_line_feeds(text.encode()).decode() if name == "utf-8" else text.replace("\r\n", "\n")
+    assert "\n".join(joined) == expected.removesuffix("\n")
     assert (report.bytes, report.damaged) == (len(data), 0)
 
 

@@ -27,10 +27,11 @@ _BOMS: Final = (
 )
 _UNPACK: Final = "Unpack it first, or pipe it in: {0} FILE | biglog analyze -"
 _MAGIC: Final = (
-    (b"BZh", "a bzip2 archive", _UNPACK.format("bzip2 -dc")),
-    (b"\xfd7zXZ\x00", "an xz archive", _UNPACK.format("xz -dc")),
-    (b"\x28\xb5\x2f\xfd", "a zstd archive", _UNPACK.format("zstd -dc")),
-    (b"PK\x03\x04", "a zip archive", _UNPACK.format("unzip -p")),
+    # One layer of compression is taken off before a text is looked at; these are a second one.
+    (b"\x1f\x8b", "compressed twice, the second time by gzip", _UNPACK.format("gzip -dc")),
+    (b"\xfd7zXZ\x00", "compressed twice, the second time by xz", _UNPACK.format("xz -dc")),
+    (b"\x28\xb5\x2f\xfd", "compressed twice, the second time by zstd", _UNPACK.format("zstd -dc")),
+    (b"\x1f\x9d", "a file packed by compress", _UNPACK.format("gzip -dc")),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK.format("7z x -so")),
     (b"ElfFile\x00", "a Windows event log", "Export it as text first (Event Viewer, or wevtutil)"),
     (b"LPKSHHRH", "a systemd journal", "Export it first: journalctl --file FILE | biglog analyze -"),

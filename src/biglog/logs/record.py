@@ -19,7 +19,7 @@ from biglog.logs.decoding import Run
 from biglog.logs.detection import Choice, choose, chosen, named
 from biglog.logs.formats import HEADER_COLUMNS, PLAIN, Format, Layout
 from biglog.logs.framing import Bounds, Framer, Joiner
-from biglog.logs.sources import OpenLog, Source, SourceLike, expand
+from biglog.logs.sources import OpenLog, Skipped, Source, SourceLike, expand, open_logs
 from biglog.logs.timestamps import UTC_MICROSECONDS, Clock, known_zone
 
 BATCH_BYTES: Final = 4 << 20
@@ -126,9 +126,12 @@ class ReadReport:
 
     Attributes:
         sources: One row a source that was begun, in order.
+        skipped: What was found in folders and archives and left out, with the reason: binary and hidden
+            files, links, damaged members.
     """
 
     sources: list[SourceReport] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
 
     @property
     def lines(self) -> int:
@@ -160,6 +163,7 @@ class LogReader:
         sources: list[Source],
         layout: Format | None,
         *,
+        skipped: list[Skipped],
         join: bool,
         batch_bytes: int,
         batch_lines: int,
@@ -169,6 +173,7 @@ class LogReader:
     ) -> None:
         self.report = ReadReport()
         self._sources, self._layout, self._join = sources, layout, join
+        self._skipped = skipped
         self._batch_bytes, self._batch_lines = batch_bytes, max(1, batch_lines)
         self._max_line_bytes = max_line_bytes
         self._zone, self._year = zone, year
@@ -177,10 +182,11 @@ class LogReader:
     def __iter__(self) -> Iterator[RecordBatch]:
         self._check_streams()
         self.report = report = ReadReport()
-        for source in self._sources:
-            row = SourceReport(source.name)
+        report.skipped.extend(self._skipped)
+        for log in open_logs(self._sources, report.skipped):
+            row = SourceReport(log.source.name)
             report.sources.append(row)
-            yield from self._batches(source, row)
+            yield from self._batches(log, row)
         if not report.lines:
             where = self._sources[0].name if len(self._sources) == 1 else f"all {len(self._sources)} sources"
             raise InputError(
@@ -205,17 +211,16 @@ class LogReader:
             )
         self._streams_read = bool(streams)
 
-    def _batches(self, source: Source, row: SourceReport) -> Iterator[RecordBatch]:
-        log = OpenLog(source)
+    def _batches(self, log: OpenLog, row: SourceReport) -> Iterator[RecordBatch]:
         runs = log.runs(self._batch_bytes, self._max_line_bytes)
         head, first = _head(runs)
         if head:
-            encoding = getattr(log, "encoding", "utf-8")
             choice = chosen(self._layout, first) if self._layout else choose(first)
-            row.layout, row.confidence, row.encoding = choice.name, choice.confidence, encoding
+            row.layout, row.confidence, row.encoding = choice.name, choice.confidence, log.encoding
             for frame in self._frames(chain(head, runs), choice, log, row):
-                yield RecordBatch(source.name, row.layout, frame)
-        row.truncated = log.truncated
+                yield RecordBatch(log.source.name, row.layout, frame)
+        # Text that begins in ASCII shows its encoding later.
+        row.encoding, row.truncated = log.encoding, log.truncated
 
     def _frames(
         self, runs: Iterable[Run], choice: Choice, log: OpenLog, row: SourceReport
@@ -348,7 +353,9 @@ def read_logs(
     order.
 
     Args:
-        sources: A path, a glob pattern, `-` for standard input, a binary file object, or several of these.
+        sources: A path, a folder (all text files below it), a glob pattern, `archive::pattern` for members
+            of a zip or tar, `-` for standard input, a binary file object, or several of these. What is
+            compressed (gzip, bzip2, xz, zstd, lz4) is unpacked, also within archives.
         layout: Name of a domain or a generic layout, a notation such as `<Date> <Time> <Level>
             <Component>: <Content>`, or a regex with named groups such as `(?P<time>\\S+) (?P<content>.*)`;
             None recognises each file's own, or several that are mixed in it.
@@ -366,12 +373,15 @@ def read_logs(
         An iterable of `RecordBatch` with a `report`. Files are opened as it is iterated.
 
     Raises:
-        InputError: Now for a file that is missing, a folder, or not readable, an unknown layout or zone;
-            while iterating for binary files, files that vanish, and when no source has a single line.
+        InputError: Now for a file that is missing or not readable, an unknown layout or zone; while iterating
+            for binary files, files that vanish, archives that may do harm, and when no source has a single
+            line.
     """
+    skipped: list[Skipped] = []
     return LogReader(
-        expand(sources),
+        expand(sources, skipped),
         None if layout is None else named(layout),
+        skipped=skipped,
         join=join,
         batch_bytes=batch_bytes,
         batch_lines=batch_lines,
