@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from biglog._version import __version__
+from biglog.datasets_cli import app as datasets_app
 from biglog.errors import BigLogError, InputError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(datasets_app, name="datasets")
 
 Model = Annotated[
     str | None,

@@ -1,0 +1,239 @@
+"""`biglog datasets`: which logs there are, getting and checking them, building and publishing tables."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from biglog.errors import InputError
+
+if TYPE_CHECKING:
+    from biglog.data.catalog import DomainFiles
+    from biglog.data.download import VerifyReport
+    from biglog.data.transfer import Progress
+    from biglog.logs.domains import Domain
+
+app = typer.Typer(
+    help="The sixteen domains of Loghub: list, show, download, verify, build tables, publish them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Names = Annotated[list[str], typer.Argument(metavar="DOMAIN...", help="Names of domains, such as HDFS.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", help="Folder with archives or logs. Default: $BIGLOG_DATA, else ~/.cache/biglog/loghub."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@app.command("list", epilog="Example: biglog datasets list --data ./loghub")
+def list_domains(data: Data = None, as_json: AsJson = False) -> None:
+    """List the domains: lines, size, span, labels, session key, and what of them is here."""
+    from biglog.data.catalog import default_folder
+    from biglog.logs.domains import DOMAINS
+
+    folder = data or default_folder()
+    rows = [_summary(row, folder) for row in DOMAINS.values()]
+    if as_json:
+        _print_json(rows)
+        return
+    from biglog.datasets_terminal import print_list
+
+    print_list(rows, str(folder), _console())
+
+
+@app.command(epilog="Example: biglog datasets show HDFS")
+def show(
+    name: Annotated[str, typer.Argument(metavar="DOMAIN", help="Name of a domain, such as HDFS.")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one domain: header, session key, meaning of its labels, licence, known traps, files here."""
+    from biglog.data.catalog import default_folder, domain
+
+    row = _description(domain(name), data or default_folder())
+    if as_json:
+        _print_json(row)
+        return
+    from biglog.datasets_terminal import print_domain
+
+    print_domain(row, _console())
+
+
+@app.command(epilog="Example: biglog datasets download HDFS BGL --to ./loghub")
+def download(
+    names: Names,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="Folder. Default: $BIGLOG_DATA, else ~/.cache/biglog/loghub."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Download archives as published, go on with broken downloads, check and record their checksums."""
+    from biglog.data.catalog import default_folder, domain
+    from biglog.data.download import checksums
+    from biglog.data.download import download as run
+
+    folder = to or default_folder()
+    rows = []
+    for row in [domain(name) for name in names]:
+        with _bytes_bar(row.name) as progress:
+            path = run(row.name, folder, progress=progress)
+        record = checksums(folder).get(path.name, {})
+        rows.append({"domain": row.name, "path": str(path), "size": path.stat().st_size, **record})
+        if not as_json:
+            typer.echo(f"{path}  {rows[-1]['size']:,} bytes  sha256 {record.get('sha256', 'not recorded')}")
+    if as_json:
+        _print_json(rows)
+
+
+@app.command(epilog="Example: biglog datasets verify HDFS --data ./loghub --lines")
+def verify(
+    names: Names,
+    data: Data = None,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Count the lines too, and compare with the published count.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hash local files anew and compare with what was recorded at download; exit 2 if one has changed."""
+    from biglog.data.catalog import default_folder, domain
+    from biglog.data.download import verify as run
+
+    folder, reports = data or default_folder(), []
+    for row in [domain(name) for name in names]:
+        with _bytes_bar(row.name) as progress:
+            reports.append(_verified(run(row.name, folder, lines=lines, progress=progress)))
+    if as_json:
+        _print_json(reports)
+    else:
+        from biglog.datasets_terminal import print_verified
+
+        print_verified(reports, _console())
+    changed = [file["name"] for report in reports for file in report["files"] if file["changed"]]
+    if changed:
+        remedy = "Move it away and download it again" if len(changed) == 1 else "Download them again"
+        raise InputError(
+            "wrong checksum: not the file that was downloaded", where=", ".join(changed), remedy=remedy
+        )
+
+
+def _summary(row: Domain, folder: Path) -> dict[str, Any]:
+    from biglog.data.catalog import ARCHIVES
+
+    archive = ARCHIVES[row.name]
+    return {
+        "domain": row.name,
+        "lines": archive.lines,
+        "raw_size": archive.raw_size,
+        "raw_bytes": archive.raw_bytes,
+        "span": archive.span,
+        "labels": archive.labels,
+        "session_key": row.session_key,
+        "archive": archive.name,
+        "url": archive.url,
+        "local": _local(row, folder),
+    }
+
+
+def _description(row: Domain, folder: Path) -> dict[str, Any]:
+    from biglog.data.catalog import ARCHIVES, CITATION, LICENCE, NOTICE
+
+    layout = row.layout
+    return {
+        **_summary(row, folder),
+        "description": ARCHIVES[row.name].description,
+        "notation": layout.notation,
+        "timestamp_format": layout.timestamp.name if layout.timestamp else None,
+        "zone": row.zone,
+        "year": row.year,
+        "year_origin": row.year_origin,
+        "session_column": row.session_column,
+        "session_pattern": row.session_pattern,
+        "session_path": row.session_path,
+        "label_rule": row.label_rule,
+        "normal_label": row.normal_label,
+        "quirks": list(row.quirks),
+        "paper": ARCHIVES[row.name].paper,
+        "licence": LICENCE,
+        "notice": NOTICE,
+        "citation": CITATION,
+    }
+
+
+def _local(row: Domain, folder: Path) -> dict[str, Any] | None:
+    """What of a domain is in a folder; None where nothing is."""
+    from biglog.data.catalog import ARCHIVES, find_files
+
+    try:
+        found = find_files(row.name, folder)
+    except InputError:
+        return None
+    paths = dict.fromkeys(log.partition("::")[0] for log in found.logs)
+    kinds = [found.kind(log) for log in found.logs]
+    overlapping = found.overlapping
+    return {
+        "folder": str(folder),
+        "archive": any(Path(path).name == ARCHIVES[row.name].name for path in paths),
+        "from_loghub": any(kind is None or kind.origin == "Loghub" for kind in kinds),
+        "bytes": sum(Path(path).stat().st_size for path in paths),
+        "logs": [_log(found, log, overlapping.get(log, ())) for log in found.logs],
+        "samples": [found.relative(path) for path in found.samples],
+        "labels": [found.relative(path) for path in found.labels],
+        "ground_truth": {version: found.relative(path) for version, path in found.ground_truth.items()},
+        "failures": [found.relative(path) for path in found.failures],
+        "unused": [found.relative(path) for path in found.unused],
+    }
+
+
+def _log(found: DomainFiles, log: str, shares: tuple[str, ...]) -> dict[str, Any]:
+    kind = found.kind(log)
+    return {
+        "name": found.relative(log),
+        "origin": kind.origin if kind else "Loghub",
+        "year": found.year(log),
+        "shares_lines_with": [found.relative(other) for other in shares],
+    }
+
+
+def _verified(report: VerifyReport) -> dict[str, Any]:
+    files = [{**asdict(file), "changed": file.changed} for file in report.files]
+    return {**asdict(report), "files": files, "complete": report.complete, "ok": report.ok}
+
+
+def _console() -> Console:
+    """A pipe has no width: what is wide stays on one line there."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=max(console.width, 160))
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+@contextmanager
+def _bytes_bar(name: str) -> Iterator[Progress | None]:
+    """A bar of bytes with speed and ETA on stderr, on a terminal only."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True))
+    with Bar(*columns, TransferSpeedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
