@@ -15,16 +15,18 @@ from ._version import __version__
 from .errors import BigLogError
 
 if TYPE_CHECKING:
+    from .data.loading import load_loghub
     from .inference.analyze import analyze
     from .inference.encoder import LogEncoder
     from .logs.masking import normal_forms
     from .logs.record import read_logs
 
-__all__ = ["BigLogError", "LogEncoder", "__version__", "analyze", "normal_forms", "read_logs"]
+__all__ = ["BigLogError", "LogEncoder", "__version__", "analyze", "load_loghub", "normal_forms", "read_logs"]
 
 _HOMES = {
     "LogEncoder": "inference.encoder",
     "analyze": "inference.analyze",
+    "load_loghub": "data.loading",
     "normal_forms": "logs.masking",
     "read_logs": "logs.record",
 }

@@ -20,6 +20,11 @@ _SHARD = re.compile(r"(?P<split>[a-z]+)-\d{5}-of-\d{5}\.parquet")
 _AGAIN: Final = "Build the domain again"
 
 
+def config_name(domain: str, table: str = "lines") -> str:
+    """Returns what a table is called where there are several, as on the Hub: ``HDFS``, ``HDFS-windows``."""
+    return domain if table == "lines" else f"{domain}-{table}"
+
+
 @dataclass(frozen=True)
 class BuiltSplit:
     """One split of a table.
