@@ -22,6 +22,7 @@ from biglog.errors import BigLogError, InputError
 
 if TYPE_CHECKING:
     from biglog.inference.analyze import Progress
+    from biglog.logs.redaction import Redactor
 
 _STARTED = time.perf_counter()
 
@@ -43,6 +44,22 @@ Checkpoint = Annotated[str, typer.Option("--checkpoint", help="Checkpoint: a fol
 AsBert = Annotated[
     bool, typer.Option("--bert", help="The sibling typed `bert`, which loads without BigLog installed.")
 ]
+Files = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE...",
+        help="Logs: paths, folders, archives, glob patterns, archive::pattern, or - for standard input.",
+    ),
+]
+LayoutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--layout",
+        "--format",
+        help="Format of all files: a name (json, rfc3164, HDFS, ...), '<Date> <Time> <Level> <Component>: "
+        "<Content>', or a regex with named groups. Default: recognised file by file.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -63,19 +80,13 @@ def _root(
 
 @app.command(epilog="Example: biglog analyze app.log.gz --baseline last-week.log --report report.html")
 def analyze(
-    files: Annotated[
-        list[str],
-        typer.Argument(metavar="FILE...", help="Logs: paths, glob patterns, or - for standard input."),
-    ],
+    files: Files,
     report: Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.")] = None,
     baseline: Annotated[
         list[str] | None, typer.Option(help="A log of normal operation; what it lacks is new. Repeatable.")
     ] = None,
     model: Model = None,
-    layout: Annotated[
-        str | None,
-        typer.Option(help="Header layout: a name, or '<Date> <Time> <Level> <Component>: <Content>'."),
-    ] = None,
+    layout: LayoutOption = None,
     year: Annotated[
         int | None, typer.Option(help="Year of the first line where timestamps have none.")
     ] = None,
@@ -117,15 +128,74 @@ def analyze(
         typer.echo(f"\nReport: {report}")
 
 
+@app.command(epilog="Example: biglog read 'logs/*.gz' --merge --join --out lines.parquet")
+def read(
+    files: Files,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write: .parquet, .csv or .jsonl; - for JSON lines to standard output."),
+    ] = None,
+    layout: LayoutOption = None,
+    join: Annotated[
+        bool, typer.Option("--join", help="Join stack traces and the like to the record before them.")
+    ] = False,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Put the records of several logs into one order of time.")
+    ] = False,
+    zone: Annotated[
+        str | None, typer.Option(help="Time zone of timestamps that name none, such as Europe/Berlin.")
+    ] = None,
+    year: Annotated[
+        int | None, typer.Option(help="Year of the first line where timestamps have none.")
+    ] = None,
+    redact: Annotated[
+        str | None,
+        typer.Option(help="Hide personal data: `all`, or kinds such as email,ip,user (key: see --key-file)."),
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="File with the key of the pseudonyms. Default: $BIGLOG_REDACTION_KEY.")
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="Also write which pseudonym stands for what (JSON, mode 600).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn any log into a table, or, without --out, tell what its format is and what is wrong with it."""
+    from biglog.data.tabulate import STANDARD_OUTPUT, tabulate
+
+    if out != STANDARD_OUTPUT:
+        _check_writable(out)
+    redactor = _redactor(redact, key_file, mapping)
+    with _progress(files) as progress:
+        done = tabulate(
+            files,
+            out,
+            layout=layout,
+            join=join,
+            merge=merge,
+            zone=zone,
+            year=year,
+            redactor=redactor,
+            progress=progress,
+        )
+    if redactor is not None and mapping is not None:
+        redactor.save_mapping(mapping)
+    if as_json and out != STANDARD_OUTPUT:
+        from dataclasses import asdict
+
+        _print_json(asdict(done))
+    elif out != STANDARD_OUTPUT:
+        from biglog.read_terminal import print_read
+
+        print_read(done, out, Console())
+
+
 @app.command(epilog="Example: biglog encode app.log.gz --out vectors.parquet")
 def encode(
-    files: Annotated[
-        list[str],
-        typer.Argument(metavar="FILE...", help="Logs: paths, glob patterns, or - for standard input."),
-    ],
+    files: Files,
     out: Annotated[Path, typer.Option(help="Parquet file: line numbers, normal forms, embeddings.")],
     model: Model = None,
-    layout: Annotated[str | None, typer.Option(help="Header layout: a name or a notation.")] = None,
+    layout: LayoutOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the embedding of every line: one row a line, one vector a normal form."""
@@ -215,6 +285,18 @@ def pretrain(context: typer.Context) -> None:
     from biglog.training.pretrain import pretrain as run
 
     run(PretrainArguments.from_command_line(context.args))
+
+
+def _redactor(kinds: str | None, key_file: Path | None, mapping: Path | None) -> Redactor | None:
+    if kinds is None:
+        if key_file is not None or mapping is not None:
+            raise InputError("a key or a mapping is for --redact alone", remedy="Add --redact all")
+        return None
+    from biglog.logs.redaction import Redactor, read_key
+
+    _check_writable(mapping)
+    names = None if kinds == "all" else [name.strip() for name in kinds.split(",") if name.strip()]
+    return Redactor(read_key(key_file), kinds=names)
 
 
 def _print_json(value: Any) -> None:

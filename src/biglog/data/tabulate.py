@@ -1,0 +1,221 @@
+"""Any log as a file of rows: Parquet, CSV or JSON lines, in bounded memory."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, Protocol
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from biglog.errors import InputError, OutputError
+from biglog.logs.masking import normal_forms
+from biglog.logs.merging import MergeReport, merge_batches
+from biglog.logs.record import LogReader, ReadReport, RecordBatch, SourceReport, read_logs
+from biglog.logs.sources import expand
+
+SUFFIXES: Final = (".parquet", ".csv", ".jsonl", ".ndjson")
+STANDARD_OUTPUT: Final = Path("-")
+_TEXT_TIME: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
+# Columns that may name somebody or hold a secret.
+_REDACTED: Final = ("line", "content", "host")
+
+
+class Redacts(Protocol):
+    """Whatever hides personal data in a column of text."""
+
+    def redact(self, texts: pl.Series) -> pl.Series:
+        """Returns the texts, dtype String, shape (n,), without what must not be shown."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tabulated:
+    """What was read and written.
+
+    Attributes:
+        rows: Rows written, one a record.
+        sources: What was read from each source.
+        skipped: Files and members that are no logs, each with the reason.
+        merged: How far each clock is in order, where sources were merged; else None.
+    """
+
+    rows: int
+    sources: tuple[SourceReport, ...]
+    skipped: tuple[tuple[str, str], ...]
+    merged: MergeReport | None
+
+
+def tabulate(
+    sources: Sequence[str],
+    out: Path | None,
+    *,
+    layout: str | None = None,
+    join: bool = False,
+    merge: bool = False,
+    zone: str | None = None,
+    year: int | None = None,
+    redactor: Redacts | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Tabulated:
+    """Reads logs and writes one row a record: where it stands, its header's columns, content, normal form.
+
+    Args:
+        sources: Logs, as `read_logs` takes them.
+        out: File to write, by its suffix Parquet, CSV or JSON lines; ``-`` is standard output, JSON lines;
+            None writes nothing: the log is read, to tell what it is.
+        layout: Header layout of all sources; None recognises each one's own.
+        join: Join lines without a header (stack traces) to the record before them.
+        merge: Give the records of several logs in one order of time, rather than log after log.
+        zone: IANA zone of timestamps that name none.
+        year: Year of the first line where timestamps have none.
+        redactor: What hides personal data in lines, contents and hosts; None writes them as they are.
+        progress: Called with the lines and bytes read so far.
+
+    Raises:
+        InputError: A source cannot be read, or the suffix is not known.
+        OutputError: The file cannot be written; nothing half-written stays behind.
+    """
+    if out is not None and out != STANDARD_OUTPUT and out.suffix not in SUFFIXES:
+        raise InputError(
+            "what to write is not clear from this name",
+            where=out,
+            remedy=f"End it in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}",
+        )
+    options: dict[str, object] = {"layout": layout, "join": join, "zone": zone, "year": year}
+    frames = _Merged(sources, options) if merge else _InOrder(sources, options)
+    rows = 0
+    with _writing(out) as write:
+        for frame in frames:
+            if out is not None:
+                write(_row(frame, redactor))
+            rows += len(frame)
+            if progress is not None:
+                progress(frames.lines, frames.bytes)
+    skipped = tuple((item.name, item.reason) for report in frames.reports for item in report.skipped)
+    return Tabulated(
+        rows,
+        tuple(source for report in frames.reports for source in report.sources),
+        skipped,
+        frames.merge_report,
+    )
+
+
+class _InOrder:
+    """Records of one source after the other, as frames with a column `source`."""
+
+    merge_report: MergeReport | None = None
+
+    def __init__(self, sources: Sequence[str], options: dict[str, object]) -> None:
+        self._reader: LogReader = read_logs(list(sources), **options)  # type: ignore[arg-type]
+
+    @property
+    def reports(self) -> list[ReadReport]:
+        return [self._reader.report]
+
+    @property
+    def lines(self) -> int:
+        return sum(report.lines for report in self.reports)
+
+    @property
+    def bytes(self) -> int:
+        return sum(report.bytes for report in self.reports)
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        for batch in self._reader:
+            yield batch.frame.select(pl.lit(batch.source).alias("source"), pl.all())
+
+
+class _Merged(_InOrder):
+    """Records of all sources in one order of time."""
+
+    def __init__(self, sources: Sequence[str], options: dict[str, object]) -> None:
+        names = [source.name for source in expand(list(sources))]
+        self._readers = [read_logs(name, **options) for name in names]  # type: ignore[arg-type]
+        logs: list[Iterable[RecordBatch]] = [*self._readers]
+        self._batches = merge_batches(logs)
+
+    @property
+    def reports(self) -> list[ReadReport]:
+        return [reader.report for reader in self._readers]
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        yield from self._batches
+        self.merge_report = self._batches.report
+
+
+def _row(frame: pl.DataFrame, redactor: Redacts | None) -> pl.DataFrame:
+    if redactor is not None:
+        hidden = [redactor.redact(frame[name]).alias(name) for name in _REDACTED]
+        # The bytes of a damaged line cannot be looked through.
+        frame = frame.with_columns(*hidden, raw_bytes=pl.lit(None, pl.Binary))
+    return frame.with_columns(normal_forms(frame["content"]).alias("normal_form"))
+
+
+Write = Callable[[pl.DataFrame], None]
+
+
+@contextmanager
+def _writing(out: Path | None) -> Iterator[Write]:
+    """Gives what writes frames; a file appears whole or not at all."""
+    if out is None:
+        yield lambda frame: None
+        return
+    if out == STANDARD_OUTPUT:
+        yield lambda frame: _write_text(frame, sys.stdout.buffer, "jsonl", first=False)
+        return
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        if out.suffix == ".parquet":
+            writer = _Parquet(temporary)
+            yield writer.write
+            writer.close()
+        else:
+            with temporary.open("wb") as file:
+                kind = out.suffix.removeprefix(".")
+                yield lambda frame: _write_text(frame, file, kind, first=file.tell() == 0)
+        temporary.replace(out)
+    except OSError as error:
+        raise OutputError(
+            f"it cannot be written ({error.strerror or error})", where=out, remedy="Check folder and space"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_text(frame: pl.DataFrame, file: BinaryIO, kind: str, *, first: bool) -> None:
+    text = frame.with_columns(pl.col("timestamp").dt.strftime(_TEXT_TIME)).with_columns(
+        pl.col("raw_bytes").bin.encode("base64")
+    )
+    # Not straight into the file: Polars does not say which error stopped it, such as a closed pipe.
+    data = io.BytesIO()
+    if kind == "csv":
+        text.write_csv(data, include_header=first)
+    else:
+        text.write_ndjson(data)
+    file.write(data.getbuffer())
+
+
+class _Parquet:
+    """A Parquet file that is begun with the first frame: its columns are known then."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, frame: pl.DataFrame) -> None:
+        table: pa.Table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd")
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
