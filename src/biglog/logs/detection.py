@@ -1,18 +1,22 @@
-"""Which layout a log has: generic layouts beside the sixteen domains, and the choice on a sample."""
+"""Which layout a log has: generic layouts beside the sixteen domains, and the choice on its first lines."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
 import polars as pl
 
 from biglog.errors import InputError
+from biglog.logs.blocks import BLOCKS
 from biglog.logs.domains import DOMAINS, SYSLOG_HOST, SYSLOG_TAG
 from biglog.logs.formats import PLAIN, Format, Layout, layout_from_notation
+from biglog.logs.framing import unread
+from biglog.logs.patterns import is_pattern, layout_from_pattern
+from biglog.logs.structured import STRUCTURED
 from biglog.logs.timestamps import FORMATS
 
 SAMPLE_LINES: Final = 1000
@@ -23,6 +27,14 @@ _ENOUGH: Final = 0.1
 _TIE: Final = 0.005
 # A timestamp alone says less about a log: it has to read a twentieth more of the lines to win.
 _BARE_HANDICAP: Final = 0.05
+
+# Less than this share of unread lines, or fewer of them, is no other format.
+_UNREAD: Final = 0.02
+_UNREAD_LINES: Final = 5
+_MOST: Final = 0.5
+_MOST_FORMATS: Final = 4
+# How lines begin that go on with the one before: indented, a closing bracket, a trace.
+_CONTINUATION: Final = r"^(?:\s|[)\]}]|at |Caused by: |Traceback |\.\.\. )"
 
 _UPPER_LEVELS: Final = (
     "TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|SEVERE|FATAL|CRITICAL|ALERT|EMERGENCY|AUDIT|CONFIG|FINE|FINER"
@@ -51,10 +63,11 @@ def _row(name: str, notation: str, time: str, **extra: str) -> Layout:
     return Layout(name, notation, FORMATS[time], fields={**_FIELDS, **extra})
 
 
+# Collectors keep the length of each message that syslog over TCP puts before it (octet counting).
 _STANDARD = (
     Layout(
         "rfc5424",
-        r"\x3C<Pri>\x3E1 <Time> <Host> <Component> <Pid> <Msgid> <Data> (\x{FEFF})?<Content>",
+        r"([0-9]+ )?\x3C<Pri>\x3E1 <Time> <Host> <Component> <Pid> <Msgid> <Data> (\x{FEFF})?<Content>",
         FORMATS["iso"],
         fields={"Pri": "[0-9]{1,3}", "Data": r'(?:-|(?:\[(?:[^"\]]|"(?:[^"\\]|\\.)*")*\])+)'},
         columns={"Pri": "level"},
@@ -62,7 +75,7 @@ _STANDARD = (
     ),
     Layout(
         "rfc3164-priority",
-        r"\x3C<Pri>\x3E<Time> <Host> (<Component>(\[<Pid>\])?: )?<Content>",
+        r"([0-9]+ )?\x3C<Pri>\x3E<Time> <Host> (<Component>(\[<Pid>\])?: )?<Content>",
         FORMATS["rfc3164"],
         fields=_SYSLOG,
         columns={"Pri": "level"},
@@ -76,12 +89,6 @@ _STANDARD = (
         r"<Level><Time> <Pid> <Component>\] <Content>",
         FORMATS["klog"],
         fields={"Level": "[IWEFDV]", "Pid": "[0-9]+", "Component": r"[^ \]]+"},
-    ),
-    Layout(
-        "cri",
-        "<Time> <Stream> <Tag> <Content>",
-        FORMATS["iso"],
-        fields={"Stream": "(?:stdout|stderr)", "Tag": "[FP]"},
     ),
     Layout(
         "access", r"<Host> <Ident> <User> \[<Time>\] <Content>", FORMATS["clf"], fields={"User": r"[^\[]+?"}
@@ -126,11 +133,20 @@ _PROGRAMS = tuple(
     _row(_name(kind, time), rf"\[?<Time>\]? {tail}", time) for kind, tail in _TAILS for time in _PROGRAM_TIMES
 )
 # Programs come first: `INFO com.acme.App: text` would pass for a host and its tag.
-_SYSLOG_ISO = Layout(
-    "syslog-iso",
-    r"<Time> <Host> <Component>(\[<Pid>\])?: <Content>",
-    FORMATS["iso"],
-    fields={**_SYSLOG, "Component": r"[^ :\[\]]+"},
+_SYSLOG_ISO = (
+    Layout(
+        "syslog-iso",
+        r"<Time> <Host> <Component>(\[<Pid>\])?: <Content>",
+        FORMATS["iso"],
+        fields={**_SYSLOG, "Component": r"[^ :\[\]]+"},
+    ),
+    # macOS: names of programs have spaces, and its zone of two digits is rare elsewhere.
+    Layout(
+        "install",
+        r"<Time> <Host> <Component>\[<Pid>\]( \(<Address>\))?: <Content>",
+        replace(FORMATS["iso"], pattern=r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}[+-][0-9]{2}"),
+        fields={**_SYSLOG, "Component": r"[^:\[\]]+", "Address": r"[^)]*"},
+    ),
 )
 _BARE = tuple(
     _row(
@@ -142,9 +158,19 @@ _BARE = tuple(
     for time in _BARE_TIMES
 )
 _BARE_NAMES = frozenset(row.name for row in _BARE)
+_VAGUE_NAMES = _BARE_NAMES | {"csv", "tsv", "logfmt"}
 _DOMAIN_LAYOUTS = tuple(domain.layout for domain in DOMAINS.values())
 
-_ROWS: Final[tuple[Format, ...]] = (*_DOMAIN_LAYOUTS, *_STANDARD, *_PROGRAMS, _SYSLOG_ISO, *_BARE, PLAIN)
+_ROWS: Final[tuple[Format, ...]] = (
+    *_DOMAIN_LAYOUTS,
+    *BLOCKS,
+    *STRUCTURED,
+    *_STANDARD,
+    *_PROGRAMS,
+    *_SYSLOG_ISO,
+    *_BARE,
+    PLAIN,
+)
 
 LAYOUTS: Final[Mapping[str, Format]] = MappingProxyType({row.name: row for row in _ROWS})
 """Every layout by name, the more specific before the less specific."""
@@ -179,32 +205,86 @@ def choose(lines: pl.Series) -> Choice:
     """Recognise a layout on lines of a log.
 
     Args:
-        lines: The first lines of a source; a thousand of them, evenly spread, are looked at.
+        lines: The first lines of a source, all of them and in order; a thousand of them, evenly spread, are
+            looked at.
 
     Returns:
-        The most specific of the layouts that read most lines, or `plain` if none reads a tenth of them.
+        The most specific of the layouts that read most lines, or `plain` if none reads a tenth of them. Where
+        it leaves a considerable part that other layouts read, these too.
     """
-    sample = _sample(lines)
-    shares = {row.name: row.match(sample) for row in _ROWS if row is not PLAIN}
-    if sample.is_empty() or max(shares.values()) < _ENOUGH:
-        return Choice(PLAIN, 1.0 - max(shares.values()))
-    scores = {name: share - _BARE_HANDICAP * (name in _BARE_NAMES) for name, share in shares.items()}
-    best = max(scores.values())
-    name = next(name for name, score in scores.items() if score >= best - _TIE)
-    return Choice(LAYOUTS[name].learn(lines.head(SAMPLE_LINES)), shares[name])
+    first, share = _best(_sample(lines), lines)
+    if first is PLAIN or share < _ENOUGH:
+        return Choice(PLAIN, 1.0 - share)
+    if share > 1 - _UNREAD:
+        return Choice(first, share)
+    # Lines between the read ones may be of another format, or of none: stack traces, lists, blank lines.
+    written = int((lines.str.strip_chars() != "").sum())
+    left, others = unread(first, lines), list[Format]()
+    while len(others) < _MOST_FORMATS - 1 and _considerable(len(left), written):
+        found = _next(left, written)
+        if found is None:
+            break
+        others.append(found)
+        left = unread(found, left)
+    return Choice(first, 1 - len(left) / max(1, written), tuple(others))
 
 
 def chosen(form: Format, lines: pl.Series) -> Choice:
-    """A format that the caller chose; a user's notation learns its timestamp format from the lines."""
+    """A format that the caller chose, adapted to the first lines of a source."""
     return Choice(form.learn(lines.head(SAMPLE_LINES)), 1.0)
 
 
+def _best(sample: pl.Series, lines: pl.Series) -> tuple[Format, float]:
+    """What reads a log best.
+
+    Args:
+        sample: Some of its lines.
+        lines: Its first lines.
+
+    Returns:
+        The most specific of the formats that read most of the sample, adapted to the lines, and its share; or
+        `plain` and 0.
+    """
+    shares = {row.name: row.match(sample) for row in _ROWS if row is not PLAIN}
+    scores = {name: share - _BARE_HANDICAP * (name in _BARE_NAMES) for name, share in shares.items() if share}
+    while scores:
+        best = max(scores.values())
+        name = next(name for name, score in scores.items() if score >= best - _TIE)
+        try:
+            return LAYOUTS[name].learn(lines.head(SAMPLE_LINES)), shares[name]
+        except InputError:
+            # What looked like a table is none.
+            del scores[name]
+    return PLAIN, 0.0
+
+
+def _considerable(part: int, whole: int) -> bool:
+    return part >= max(_UNREAD_LINES, _UNREAD * whole)
+
+
+def _next(left: pl.Series, whole: int) -> Format | None:
+    """What reads a considerable part of the lines that are left, if they are a format's.
+
+    Messages go on in lines that happen to look like something: only formats that tell a time, or name their
+    fields, are taken at their word, and the vague ones only where they read most of what is left.
+    """
+    margin = left.filter(~left.str.contains(_CONTINUATION))
+    found, share = _best(_sample(margin), left)
+    timed = not isinstance(found, Layout) or found.timestamp is not None
+    enough = _MOST if found.name in _VAGUE_NAMES else _ENOUGH
+    if found is PLAIN or not timed or share < enough or not _considerable(int(share * len(margin)), whole):
+        return None
+    return found
+
+
 def named(text: str) -> Format:
-    """The format of a name, or of a notation in Loghub's style.
+    """The format of a name, of a notation in Loghub's style, or of a regex with named groups.
 
     Raises:
-        InputError: No such name (the nearest ones are suggested), or a notation that makes no sense.
+        InputError: No such name (the nearest ones are suggested), or a notation or regex that makes no sense.
     """
+    if is_pattern(text):
+        return layout_from_pattern(text)
     if "<" in text:
         return layout_from_notation(text)
     by_lower = {name.lower(): row for name, row in LAYOUTS.items()}

@@ -50,6 +50,21 @@ def spans_lines(form: Format) -> bool:
     return form.starts(pl.Series([""])) is not None
 
 
+def unread(form: Format, lines: pl.Series) -> pl.Series:
+    """The lines that are in no record which a format can read, without blank ones.
+
+    Args:
+        form: A format that knows the source.
+        lines: Lines of a source, in order.
+    """
+    found = form.starts(lines)
+    if found is None or lines.is_empty():
+        read = form.read(lines, Clock())["has_header"]
+    else:
+        read = pl.Series(_read_by(form, lines, _own_starts(form, lines).to_numpy()))
+    return lines.filter(~read & (lines.str.strip_chars() != ""))
+
+
 def line_rows(run: Run, first: int, size: int) -> Iterator[pl.DataFrame]:
     """The lines of a run as rows.
 
@@ -318,6 +333,8 @@ def _joined_bytes(rows: pl.DataFrame, encoding: str) -> pl.Series:
     """Bytes of each record (column `id`, in order) that has a damaged row, else null."""
     ids = rows["id"].unique(maintain_order=True)
     damaged = rows.filter(pl.col("raw_bytes").is_not_null().any().over("id"))
+    # Bytes that are no text come of these encodings only.
+    encoding = encoding if encoding.startswith("utf-16") else "utf-8"
     newline = "\n".encode(encoding)
     parts: dict[int, list[bytes]] = {}
     for at, raw, line in damaged.select("id", "raw_bytes", "line").iter_rows():
