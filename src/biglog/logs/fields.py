@@ -180,14 +180,10 @@ def _spread(texts: pl.Series) -> pl.Series:
 
 def _best(sample: pl.Series) -> tuple[TimestampFormat | None, int]:
     """The format that most texts of a sample have, and how many have it."""
-    best, most = None, 0
-    for form in _FORMATS:
-        hits = int(sample.str.contains(f"^(?:{form.pattern})$").sum())
-        if hits > most:
-            best, most = form, hits
-        if most == len(sample):
-            break
-    return best, most
+    fits = {form: pl.col("text").str.contains(f"^(?:{form.pattern})$").sum() for form in _FORMATS}
+    hits = sample.alias("text").to_frame().select(sum.alias(form.name) for form, sum in fits.items()).row(0)
+    most = max(hits) or 0
+    return (_FORMATS[hits.index(most)], most) if most else (None, 0)
 
 
 def _tidied(texts: pl.Series) -> pl.Series:
@@ -198,9 +194,9 @@ def _tidied(texts: pl.Series) -> pl.Series:
 
 def _placed(parts: list[pl.DataFrame], height: int) -> pl.Series:
     """Times at their rows, null elsewhere."""
-    rows = pl.DataFrame({"row": pl.int_range(height, dtype=pl.get_index_type(), eager=True)})
     if not parts:
-        return rows.select(pl.lit(None, UTC_MICROSECONDS).alias("time"))["time"]
+        return pl.Series("time", [None], dtype=UTC_MICROSECONDS).new_from_index(0, height)
+    rows = pl.DataFrame({"row": pl.int_range(height, dtype=pl.get_index_type(), eager=True)})
     return rows.join(pl.concat(parts), on="row", how="left", maintain_order="left")["time"]
 
 

@@ -162,12 +162,10 @@ class JsonLines:
         """
         paths = [part for group in self.paths.values() for path in group for part in path.split("+")]
         found, values = read_objects(lines, [*paths, *self.signature])
-        for key in self.signature:
-            found = found & values[key].is_not_null()
-        if self.byte_key:
+        found = _having(found, values, self.signature)
+        if self.byte_key in values:
             values[self.byte_key] = _with_bytes(lines, self.byte_key, values[self.byte_key])
-        columns = {column: _column(column, group, values) for column, group in self.paths.items()}
-        return header_frame(lines, found, columns, clock)
+        return header_frame(lines, found, _columns(self.paths, values, len(lines)), clock)
 
 
 @dataclass(frozen=True)
@@ -220,7 +218,8 @@ class DockerLines:
         """
         parts = pl.DataFrame({"text": lines.str.split("\n")}).with_row_index("row").explode("text")
         found, values = read_objects(parts["text"], _DOCKER_KEYS)
-        parts = parts.with_columns(**values, found=found & values["log"].is_not_null())
+        empty = {key: pl.lit(None, pl.String) for key in _DOCKER_KEYS if key not in values}
+        parts = parts.with_columns(found=_having(found, values, ("log",)), **values, **empty)
         if len(parts) > len(lines):
             parts = parts.group_by("row", maintain_order=True).agg(
                 pl.col("log").str.join(""), pl.col("time").first(), pl.col("found").all()
@@ -242,12 +241,18 @@ def _share(lines: pl.Series, keys: tuple[str, ...]) -> float:
     if lines.is_empty():
         return 0.0
     found, values = read_objects(lines, keys)
-    for key in keys:
-        found = found & values[key].is_not_null()
+    found = _having(found, values, keys)
     cut = ~found & lines.str.contains(r'^\s*\{\s*"') & (lines.str.len_chars() >= _CUT)
     for key in keys:
         cut = cut & lines.str.contains(f'"{key}"', literal=True)
     return max(float((found | cut).sum()) / len(lines), _pretty_share(lines, keys))
+
+
+def _having(found: pl.Series, values: Mapping[str, pl.Series], keys: tuple[str, ...]) -> pl.Series:
+    """Which of the objects have all of these keys."""
+    for key in keys:
+        found = found & (values[key].is_not_null() if key in values else False)
+    return found
 
 
 def _pretty_share(lines: pl.Series, keys: tuple[str, ...]) -> float:
@@ -271,36 +276,36 @@ def _outside(lines: pl.Series, indent: str) -> pl.Series:
     return lines.str.strip_chars_end().alias("text").to_frame().select(starts).to_series()
 
 
-def _column(column: str, paths: tuple[str, ...], values: Mapping[str, pl.Series]) -> pl.Series:
-    """The first of the paths that a record has."""
-    texts = {path: _text(path, values, column) for path in paths}
-    present = {path: text for path, text in texts.items() if text.null_count() < len(text)}
-    if column == "level":
-        present = {
-            path: level_names(text, _SCALES.get(path, GENERAL_SCALE)) for path, text in present.items()
-        }
-        implied = values.get(_IMPLIED_LEVEL[0])
-        if implied is not None and implied.null_count() < len(implied):
-            present[""] = implied.is_not_null().replace_strict({True: _IMPLIED_LEVEL[1]}, default=None)
-    if not present:
-        return next(iter(texts.values()))
-    return pl.DataFrame(list(present.values()), schema=[str(n) for n in range(len(present))]).select(
-        pl.coalesce(pl.all())
-    )[:, 0]
+def _columns(paths: Paths, values: dict[str, pl.Series], height: int) -> dict[str, pl.Series]:
+    """Our columns: of each record, the first path that it has."""
+    for path in paths["level"]:
+        if path in values:
+            values[path] = level_names(values[path], _SCALES.get(path, GENERAL_SCALE))
+    choices = {
+        column: [text for path in group if (text := _text(path, values)) is not None]
+        for column, group in paths.items()
+    }
+    if _IMPLIED_LEVEL[0] in values:
+        choices["level"].append(
+            pl.when(pl.col(_IMPLIED_LEVEL[0]).is_not_null()).then(pl.lit(_IMPLIED_LEVEL[1]))
+        )
+    texts = [pl.coalesce(texts).alias(column) for column, texts in choices.items() if texts]
+    frame = pl.DataFrame(values, height=height).select(texts)
+    return {column.name: column for column in frame}
 
 
-def _text(path: str, values: Mapping[str, pl.Series], column: str) -> pl.Series:
+def _text(path: str, values: Mapping[str, pl.Series]) -> pl.Expr | None:
     """Values of a path: texts that are not empty, and objects only where a message may be one."""
     seconds, _, nanoseconds = path.partition("+")
-    text = values[seconds]
-    if text.null_count() == len(text):
-        return text
+    if seconds not in values:
+        return None
+    text = pl.col(seconds)
     if nanoseconds:
-        return text + "." + values[nanoseconds].fill_null("0").str.zfill(9)
-    unwanted = text == ""
-    if path not in _ANY_CONTENT:
-        unwanted = unwanted | text.str.contains(_NESTED)
-    return text.set(unwanted, None) if unwanted.any() else text
+        fraction = pl.col(nanoseconds).fill_null("0") if nanoseconds in values else pl.lit("0")
+        return text + "." + fraction.str.zfill(9)
+    if path in _ANY_CONTENT:
+        return pl.when(text != "").then(text)
+    return pl.when((text != "") & ~text.str.contains(_NESTED)).then(text)
 
 
 def _with_bytes(lines: pl.Series, key: str, values: pl.Series) -> pl.Series:
