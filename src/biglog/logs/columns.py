@@ -8,6 +8,7 @@ to 12 bytes stand in the view itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ MAX_BUFFER: Final = 2**31 - 1
 _TAB, _NEWLINE, _RETURN, _SPACE = b"\t\n\r "
 _INLINE: Final = 12
 _BYTES: Final = 8
+_FEW: Final = 16
 # By number of bytes 0..8: the 64-bit word whose first bytes (little-endian) are all ones.
 _FIRST_BYTES: Final = np.array([(1 << 8 * size) - 1 for size in range(_BYTES + 1)], dtype=np.uint64)
 _ONES: Final = 0x0101010101010101
@@ -100,6 +102,37 @@ class Stretches:
             size = np.clip(lengths.astype(np.int64) - 4 * word, 0, 4)
             views[:, 1 + word] = words[starts + 4 * word] & _FIRST_BYTES[size].astype(np.uint32)
         views[:, 1 + -(-longest // 4) :] = 0
+
+    def translated(self, meaning: Callable[[str], str | None]) -> pl.Series | None:
+        """What each string means, where there are few different ones.
+
+        Args:
+            meaning: Called once for each different string.
+
+        Returns:
+            The meanings; None if one of them is None, or a string is longer than 8 bytes, or there are more
+            than 16 different strings.
+        """
+        lengths = self.lengths
+        if int(lengths.max(initial=0)) > _BYTES:
+            return None
+        words = _words64(self.buffer)[self.starts] & _FIRST_BYTES[lengths]
+        left, ends = np.ones(len(words), dtype=np.bool_), [0]
+        code = np.zeros(len(words), dtype=np.int64)
+        names = b""
+        while left.any():
+            word = words[left.argmax()]
+            same = words == word
+            name = meaning(word.tobytes().rstrip(b"\0").decode())
+            if name is None or len(ends) > _FEW:
+                return None
+            code[same] = len(ends)
+            names += name.encode()
+            ends.append(len(names))
+            left &= ~same
+        bounds = np.array(ends, dtype=np.int64)
+        buffer = np.frombuffer(names + bytes(PADDING), dtype=np.uint8)
+        return Stretches(buffer, bounds[code - 1], bounds[code]).strings()
 
     def within(self, low: int, high: int) -> Flags:
         """Whether each stretch has 1 to 16 bytes, all of them from `low` to `high` (both below 128).

@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from biglog.errors import InputError
+from biglog.logs.columns import Flags, Stretches
 from biglog.logs.timestamps import UTC_MICROSECONDS, Clock, Stamps, TimestampFormat, guess_format
 from biglog.logs.words import Plan, plan_words, read_words
 
@@ -59,6 +60,9 @@ _ROLES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 _TIME_FIELDS: Final = frozenset({"date", "time", "timestamp", "month", "day", "year", "datetime"})
+_TEXTS: Final = ("timestamp", *HEADER_COLUMNS, "content")
+_NO_TEXT: Final = pl.Series([None], dtype=pl.String)
+_NO_TIME: Final = pl.Series([None], dtype=UTC_MICROSECONDS)
 _FIELD = re.compile(r"<([A-Za-z_][A-Za-z0-9_]*)>")
 
 
@@ -165,19 +169,18 @@ class Layout:
             that lacks the header has nulls, itself as content, and `has_header` false.
         """
         table, stamps = self._table(lines)
-        found = table["content"].is_not_null()
+        content = table["content"]
+        found = content.is_not_null() if content.null_count() else _same(True, lines)
         if stamps is None:
             stamps = self._stamps(table["timestamp"])
-        never = pl.Series([None], dtype=UTC_MICROSECONDS).new_from_index(0, len(lines))
-        timestamps = never if stamps is None else stamps.times(clock)
-        # Without a field for it, or with a field that no known format reads, a missing time is no mistake.
-        bad = found & timestamps.is_null() & self._timed
+        timestamps = _NO_TIME.new_from_index(0, len(lines)) if stamps is None else stamps.times(clock)
+        # Without a field for it, a missing time is no mistake.
+        bad = found & timestamps.is_null() if timestamps.null_count() and self._timed else _same(False, lines)
         return pl.DataFrame(
             {
                 "timestamp": timestamps,
                 **{name: table[name] for name in HEADER_COLUMNS},
-                "level": canonical_levels(table["level"], self.levels),
-                "content": table["content"] if found.all() else table["content"].zip_with(found, lines),
+                "content": content.zip_with(found, lines) if content.null_count() else content,
                 "has_header": found,
                 "bad_timestamp": bad,
             }
@@ -228,25 +231,43 @@ class Layout:
         free = set(HEADER_COLUMNS) - {word.column for word in self._plan.words}
         return f"^(?P<header>{_pieces(self, self._plan.rest, closing=True, groups=free)})"
 
-    def _table(self, lines: pl.Series) -> tuple[pl.DataFrame, Stamps | None]:
+    def _table(self, lines: pl.Series) -> tuple[Mapping[str, pl.Series], Stamps | None]:
         """Texts by column, `content` null where there is no header; the timestamps if they are at hand."""
         found = read_words(self._plan, lines) if self._plan is not None else None
         if found is None:
-            return _by_regex(lines, self.pattern), None
+            return self._by_regex(lines, self.pattern), None
         if self._plan is not None and self._plan.rest:
-            table = _by_regex(found.rest.strings(), self._rest_pattern)
+            table = self._by_regex(found.rest.strings(), self._rest_pattern)
             found.good[:] &= table["content"].is_not_null().to_numpy()
         else:
-            table = pl.DataFrame({"content": found.rest.stripped().strings()})
+            empty = _NO_TEXT.new_from_index(0, len(lines))
+            table = dict.fromkeys(_TEXTS, empty) | {"content": found.rest.stripped().strings()}
+        table |= {name: self._strings(name, field) for name, field in found.fields.items()}
         if found.stamps is not None:
-            found.columns["timestamp"] = found.stamps.repeats.texts
-        table = table.with_columns(**found.columns)
+            table["timestamp"] = found.stamps.repeats.texts
         if found.good.all():
-            return _complete(table), found.stamps
-        others = _by_regex(lines.filter(pl.Series(~found.good)), self.pattern)
-        # Rows of both in the order of the lines: the good ones were put first.
-        order = np.argsort(np.argsort(~found.good, kind="stable"), kind="stable")
-        return pl.concat([_complete(table.filter(pl.Series(found.good))), others])[order], None
+            return table, found.stamps
+        others = self._by_regex(lines.filter(pl.Series(~found.good)), self.pattern)
+        return _merged(table, others, found.good), None
+
+    def _by_regex(self, lines: pl.Series, pattern: str) -> dict[str, pl.Series]:
+        """Texts by column; all null where the pattern does not match."""
+        groups = lines.str.extract_groups(pattern).struct.unnest()
+        rest = pl.DataFrame({"line": lines, "header": groups["header"]}).select(
+            pl.when(pl.col("header").is_not_null()).then(
+                pl.col("line").str.strip_prefix(pl.col("header")).str.strip_chars_end()
+            )
+        )
+        empty = _NO_TEXT.new_from_index(0, len(lines))
+        table = {name: groups[name] if name in groups.columns else empty for name in _TEXTS}
+        return table | {"content": rest.to_series(), "level": canonical_levels(table["level"], self.levels)}
+
+    def _strings(self, column: str, field: Stretches) -> pl.Series:
+        """A field as the column it fills."""
+        if column != "level":
+            return field.strings()
+        known = field.translated(_canonical) if self.levels == "names" else None
+        return canonical_levels(field.strings(), self.levels) if known is None else known
 
     def _stamps(self, texts: pl.Series) -> Stamps | None:
         if self.timestamp is None:
@@ -365,31 +386,29 @@ def canonical_levels(levels: pl.Series, kind: Literal["names", "pri"] = "names")
         names = pl.Series(SYSLOG_LEVELS, dtype=pl.String)
         return names.gather(severity).alias(levels.name)
     # A file has a handful of levels: translate those, not the lines.
-    known = {
-        text: LEVELS.get(text.upper().strip(), text.upper().strip()) or None
-        for text in levels.drop_nulls().unique()
-    }
+    known = {text: _canonical(text) for text in levels.drop_nulls().unique()}
     return levels.replace_strict(known, default=None, return_dtype=pl.String) if known else levels
 
 
-def _by_regex(lines: pl.Series, pattern: str) -> pl.DataFrame:
-    """Header columns and content of every line; all null where the pattern does not match."""
-    groups = lines.str.extract_groups(pattern).struct.unnest()
-    rest = pl.DataFrame({"line": lines, "header": groups["header"]}).select(
-        pl.when(pl.col("header").is_not_null())
-        .then(pl.col("line").str.strip_prefix(pl.col("header")).str.strip_chars_end())
-        .alias("content")
-    )
-    return _complete(groups.with_columns(rest.to_series()))
+def _canonical(level: str) -> str | None:
+    name = level.upper().strip()
+    return LEVELS.get(name, name) or None
 
 
-def _complete(table: pl.DataFrame) -> pl.DataFrame:
-    """The columns of every layout's table, in order; nulls where a layout has no such field."""
-    empty = pl.lit(None, dtype=pl.String)
-    return table.select(
-        pl.col(name) if name in table.columns else empty.alias(name)
-        for name in ("timestamp", *HEADER_COLUMNS, "content")
-    )
+def _same(flag: bool, lines: pl.Series) -> pl.Series:
+    """A Boolean column of one value, as long as `lines`."""
+    return pl.Series([flag]).new_from_index(0, len(lines))
+
+
+def _merged(
+    good: Mapping[str, pl.Series], others: Mapping[str, pl.Series], is_good: Flags
+) -> dict[str, pl.Series]:
+    """Rows of `good` where they are good, and the rows of `others` in between."""
+    kept = pl.Series(is_good)
+    # Row of each line in what is put together below, good ones first.
+    order = np.where(is_good, np.cumsum(is_good), int(is_good.sum()) + np.cumsum(~is_good)) - 1
+    both = pl.concat([pl.DataFrame(good).filter(kept).select(_TEXTS), pl.DataFrame(others).select(_TEXTS)])
+    return both[order].to_dict()
 
 
 def _loose(layout: Layout) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from biglog.logs.columns import Flags, Integers
@@ -26,11 +27,13 @@ class Repeats:
     Attributes:
         texts: The column; shape (rows,).
         firsts: Row of each run's first text; shape (runs,).
+        first_texts: The text of each run's first row; shape (runs,).
         micros: Microseconds that the varying digits of each text stand for; None if runs are of equal texts.
     """
 
     texts: pl.Series
     firsts: Integers
+    first_texts: pl.Series
     micros: Integers | None = None
 
     @property
@@ -38,22 +41,21 @@ class Repeats:
         """Rows of each run; shape (runs,)."""
         return np.diff(self.firsts, append=len(self.texts))
 
-    def first_texts(self) -> pl.Series:
-        """The text of each run's first row; shape (runs,)."""
-        return self.texts.gather(self.firsts)
-
     def spread_flags(self, flags: pl.Series) -> Flags:
         """A Boolean of each run to all its rows; shape (rows,)."""
         return np.repeat(flags.to_numpy(), self.counts)
 
     def spread_times(self, times: pl.Series) -> pl.Series:
-        """The time of each run's first row to all its rows, moved by the digits they differ in."""
-        counts, values = self.counts, times.to_physical().fill_null(0).to_numpy()
+        """The time (UTC) of each run's first row to all its rows, moved by the digits they differ in."""
+        array = times.to_arrow()
+        _, buffer = array.buffers()
+        values = np.frombuffer(buffer, dtype=np.int64)[array.offset : array.offset + len(array)]
         if self.micros is None:
-            micros = np.repeat(values, counts)
+            micros = np.repeat(values, self.counts)
         else:
-            micros = np.repeat(values - self.micros[self.firsts], counts) + self.micros
-        column = pl.Series(times.name, micros).cast(times.dtype)
+            micros = np.repeat(values - self.micros[self.firsts], self.counts) + self.micros
+        stamps = pa.Array.from_buffers(array.type, len(micros), [None, pa.py_buffer(micros)])
+        column = pl.Series(times.name, stamps)
         if not times.null_count():
             return column
         return column.set(pl.Series(self.spread_flags(times.is_null())), None)
@@ -85,7 +87,7 @@ def find_repeats(texts: pl.Series, fraction_at: int | None = None) -> Repeats:
 
 def _runs(texts: pl.Series, changed: Flags, micros: Integers | None) -> Repeats:
     changed[:1] = True
-    return Repeats(texts, np.flatnonzero(changed), micros)
+    return Repeats(texts, np.flatnonzero(changed), texts.filter(pl.Series(changed)), micros)
 
 
 def _table(texts: pl.Series) -> NDArray[np.uint8] | None:

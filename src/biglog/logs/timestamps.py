@@ -210,12 +210,12 @@ class Stamps:
 
     def matches(self) -> Flags:
         """Whether each text is written as the format says, be it a point in time or not; shape (rows,)."""
-        fits = self.repeats.first_texts().str.contains(f"^(?:{self.form.pattern})$")
+        fits = self.repeats.first_texts.str.contains(f"^(?:{self.form.pattern})$")
         return self.repeats.spread_flags(fits.fill_null(value=False))
 
     def times(self, clock: Clock) -> pl.Series:
         """The points in time, as `parse_timestamps` returns them."""
-        return self.repeats.spread_times(_parse(self.repeats.first_texts(), self.form, clock))
+        return self.repeats.spread_times(_parse(self.repeats.first_texts, self.form, clock))
 
 
 def parse_timestamps(text: pl.Series, form: TimestampFormat, clock: Clock) -> pl.Series:
@@ -314,8 +314,8 @@ def _split_zone(text: pl.Series) -> tuple[pl.Series, pl.Series | None]:
 def _to_utc(civil: pl.Series, zone: str) -> pl.Series:
     if zone == "UTC":
         return civil.dt.replace_time_zone("UTC")
-    local = civil.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    return local.dt.convert_time_zone("UTC")
+    local = pl.first().dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    return civil.to_frame().select(local.dt.convert_time_zone("UTC")).to_series()
 
 
 def _scatter(values: pl.Series, like: pl.Series) -> pl.Series:

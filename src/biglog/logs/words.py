@@ -80,13 +80,13 @@ class Found:
 
     Attributes:
         good: Whether a line begins as planned; shape (rows,). Nothing else holds for other lines.
-        columns: Fields by column.
+        fields: Fields by column.
         stamps: The timestamps, or None if the plan has none.
         rest: Each line without these words and the space after them; shape (rows,).
     """
 
     good: Flags
-    columns: dict[str, pl.Series]
+    fields: dict[str, Stretches]
     stamps: Stamps | None
     rest: Stretches
 
@@ -182,9 +182,9 @@ def read_words(plan: Plan, lines: pl.Series) -> Found | None:
         return None
     rest = Stretches(text.buffer, start, text.ends)
     fields = [_field(text.buffer, place, word, good) for place, word in zip(places, plan.words, strict=True)]
-    columns: dict[str, pl.Series] = {}
     for word, found in zip(plan.words, fields, strict=True):
-        good &= _check(word, found, columns)
+        good &= _check(word, found)
+    columns = {word.column: found for word, found in zip(plan.words, fields, strict=True) if word.column}
     stamps = _stamps(plan, fields, rest, good)
     return Found(good, columns, stamps, rest if good.all() else rest.where(good))
 
@@ -231,16 +231,13 @@ def _field(buffer: Buffer, place: Stretches, word: Word, good: Flags) -> Stretch
     return field if good.all() else field.where(good)
 
 
-def _check(word: Word, field: Stretches, columns: dict[str, pl.Series]) -> Flags:
-    """Whether each line's field fits; puts it into its column."""
-    strings = None
-    if word.column:
-        columns[word.column] = strings = field.strings()
+def _check(word: Word, field: Stretches) -> Flags:
+    """Whether each line's field fits."""
     if word.pattern is None or word.pattern == ANY:
         return field.lengths > 0
     if word.pattern in _RANGES:
         return field.within(*_RANGES[word.pattern])
-    return _fits(field.strings() if strings is None else strings, word.pattern)
+    return _fits(field.strings(), word.pattern)
 
 
 def _fits(values: pl.Series, pattern: str) -> Flags:
