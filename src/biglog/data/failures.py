@@ -19,11 +19,11 @@ The failures of OpenStack's published experiments are counts of events without l
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -143,6 +143,13 @@ def protocol_of(
     if history_seconds is not None:
         protocol = replace(protocol, history_seconds=history_seconds)
     return protocol if horizon_seconds is None else replace(protocol, horizons_seconds=(horizon_seconds,))
+
+
+def describe(protocol: Protocol) -> dict[str, Any]:
+    """Returns a protocol as `build.json` has it."""
+    bounds = [bound.isoformat() for bound in protocol.bounds] if protocol.bounds else None
+    grid = {**asdict(protocol), "bounds": bounds, "maintenance_components": MAINTENANCE_COMPONENTS}
+    return grid if protocol.grid_seconds else {"prefixes": PREFIXES, "normal_label": protocol.normal_label}
 
 
 def write_failures(
