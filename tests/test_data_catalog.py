@@ -26,6 +26,7 @@ from biglog.data import catalog
 from biglog.data.catalog import ARCHIVES, domain, find_files, session_labels, session_of_source
 from biglog.errors import InputError
 from biglog.logs.domains import DOMAINS
+from biglog.logs.record import read_logs
 
 NAMES = sorted(DOMAINS)
 
@@ -142,6 +143,19 @@ def test_archives_side_by_side_and_folders_by_name(name, tmp_path) -> None:
     found = find_files(name.lower(), tmp_path)
     inside = "Hadoop.zip::" if name == "Hadoop" else f"{name}/"
     assert sorted(found.relative(log) for log in found.logs) == [f"{inside}{m}" for m in logs_inside(name)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("layout", [write_archive, write_unpacked])
+def test_what_is_found_is_read(name, layout, tmp_path) -> None:
+    layout(name, tmp_path)
+    found = find_files(name, tmp_path)
+    reader = read_logs(list(found.logs), layout=name)
+    frame = reader.read()
+    names = [found.relative(source.name) for source in reader.report.sources]
+    assert sorted(member.rpartition("::")[2] for member in names) == logs_inside(name)
+    assert len(frame) == 5 * len(names)
+    assert frame["timestamp"].null_count() == 0
 
 
 def test_an_archive_stands_for_its_loose_lines(tmp_path) -> None:

@@ -18,6 +18,7 @@ from biglog.errors import InputError
 if TYPE_CHECKING:
     from biglog.data.catalog import DomainFiles
     from biglog.data.download import VerifyReport
+    from biglog.data.executors import Executor
     from biglog.data.transfer import Progress
     from biglog.logs.domains import Domain
 
@@ -28,7 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Names = Annotated[list[str], typer.Argument(metavar="DOMAIN...", help="Names of domains, such as HDFS.")]
+Names = Annotated[
+    list[str], typer.Argument(metavar="DOMAIN...", help="Names of domains, such as HDFS; or all.")
+]
 Data = Annotated[
     Path | None,
     typer.Option(
@@ -82,13 +85,13 @@ def download(
     as_json: AsJson = False,
 ) -> None:
     """Download archives as published, go on with broken downloads, check and record their checksums."""
-    from biglog.data.catalog import default_folder, domain
+    from biglog.data.catalog import default_folder
     from biglog.data.download import checksums
     from biglog.data.download import download as run
 
     folder = to or default_folder()
     rows = []
-    for row in [domain(name) for name in names]:
+    for row in _domains(names):
         with _bytes_bar(row.name) as progress:
             path = run(row.name, folder, progress=progress)
         record = checksums(folder).get(path.name, {})
@@ -109,11 +112,11 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Hash local files anew and compare with what was recorded at download; exit 2 if one has changed."""
-    from biglog.data.catalog import default_folder, domain
+    from biglog.data.catalog import default_folder
     from biglog.data.download import verify as run
 
     folder, reports = data or default_folder(), []
-    for row in [domain(name) for name in names]:
+    for row in _domains(names):
         with _bytes_bar(row.name) as progress:
             reports.append(_verified(run(row.name, folder, lines=lines, progress=progress)))
     if as_json:
@@ -130,6 +133,80 @@ def verify(
         )
 
 
+@app.command(epilog="Example: biglog datasets build HDFS BGL --data ./loghub --out ./tables")
+def build(
+    names: Names,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write the tables to, one folder a domain.")],
+    data: Data = None,
+    table: Annotated[
+        list[str] | None, typer.Option("--table", help="lines, templates, windows or failures. Repeatable.")
+    ] = None,
+    window_lines: Annotated[
+        int | None, typer.Option("--window-lines", min=1, help="Lines a window, where windows are counted.")
+    ] = None,
+    num_proc: Annotated[
+        int | None, typer.Option("--num-proc", min=1, help="Processes. Default: one a core.")
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option("--ray", metavar="ADDRESS", help="Build on a Ray cluster, such as auto.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build Parquet tables of domains (lines, templates, windows, failures), in splits, with a leakage report."""
+    from biglog.data.catalog import default_folder
+
+    domains = _domains(names)
+    from biglog.data.build import build as run
+
+    options: dict[str, Any] = {"window_lines": window_lines} | ({"tables": tuple(table)} if table else {})
+    reports = []
+    with _executor(num_proc, ray) as executor:
+        for row in domains:
+            report = run(row.name, data or default_folder(), out, executor=executor, **options)
+            reports.append(asdict(report))
+            if not as_json:
+                typer.echo(f"{row.name} -> {out / row.name}")
+    if as_json:
+        _print_json(reports)
+
+
+@app.command(epilog="Example: biglog datasets publish ./tables owner/loghub --dry-run")
+def publish(
+    build_dir: Annotated[Path, typer.Argument(metavar="DIR", help="What `biglog datasets build` wrote.")],
+    repo_id: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Dataset repository on the Hub.")],
+    private: Annotated[
+        bool, typer.Option("--private", help="Create the repository as a private one.")
+    ] = False,
+    revision: Annotated[str | None, typer.Option(help="Branch to write; default main.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and list everything, send nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Publish built tables with card, notice and citation to a Hub (token: HF_TOKEN or `hf auth login`)."""
+    from biglog.dataset_repository import publish_datasets
+
+    result = publish_datasets(build_dir, repo_id, private=private, revision=revision, dry_run=dry_run)
+    if as_json:
+        _print_json(asdict(result))
+        return
+    from biglog.datasets_terminal import print_files
+
+    print_files([asdict(file) for file in result.files], _console())
+    state = "would be published to" if dry_run else "published to" if result.changed else "unchanged at"
+    typer.echo(f"{len(result.files)} files {state} {result.url}")
+
+
+def _domains(names: list[str]) -> list[Domain]:
+    """The domains that are named, each once; `all` means every one."""
+    from biglog.data.catalog import domain
+    from biglog.logs.domains import DOMAINS
+
+    if any(name.lower() == "all" for name in names):
+        return list(DOMAINS.values())
+    return list({row.name: row for row in map(domain, names)}.values())
+
+
 def _summary(row: Domain, folder: Path) -> dict[str, Any]:
     from biglog.data.catalog import ARCHIVES
 
@@ -141,6 +218,7 @@ def _summary(row: Domain, folder: Path) -> dict[str, Any]:
         "raw_bytes": archive.raw_bytes,
         "span": archive.span,
         "labels": archive.labels,
+        "labelled": row.labels,
         "session_key": row.session_key,
         "archive": archive.name,
         "url": archive.url,
@@ -221,6 +299,22 @@ def _console() -> Console:
 
 def _print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+@contextmanager
+def _executor(processes: int | None, ray: str | None) -> Iterator[Executor]:
+    """Where a build's tasks run: on this machine, or on a Ray cluster."""
+    if ray is None:
+        from biglog.data.executors import LocalExecutor
+
+        yield LocalExecutor(processes)
+        return
+    if processes is not None:
+        raise InputError("--num-proc and --ray contradict each other", remedy="Give one of them")
+    from biglog.deploy.distributed import RayExecutor
+
+    with RayExecutor(ray) as executor:
+        yield executor
 
 
 @contextmanager

@@ -6,6 +6,7 @@ markup.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from biglog.wording import plural, visible
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _LOGS_SHOWN = 12
+_WIDE = 96  # columns from which the list has room for sizes
 
 
 def size_words(size: int) -> str:
@@ -42,16 +44,16 @@ def print_list(rows: Sequence[Mapping[str, Any]], folder: str, console: Console)
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("Labels", no_wrap=True)
     table.add_column("Session", no_wrap=True)
-    table.add_column("Here", overflow="fold")
+    table.add_column("Here", no_wrap=True, overflow="ellipsis")
     for row in rows:
         table.add_row(
             Text(row["domain"], "bold"),
             f"{row['lines']:,}",
             row["raw_size"],
             Text(row["span"] or ""),
-            Text(row["labels"].removeprefix("by ")),
+            Text(row["labelled"] or ""),
             Text(row["session_key"] or "", "" if row["session_key"] else "dim"),
-            _here(row["local"]),
+            _here(row["local"], sizes=console.width >= _WIDE),
         )
     console.print(table)
     lines = sum(row["lines"] for row in rows)
@@ -77,7 +79,9 @@ def print_domain(row: Mapping[str, Any], console: Console) -> None:
     _print_list("Known traps", row["quirks"], console)
     _print_local(row["local"], console)
     _title("Licence", console)
-    console.print(Padding(Text(row["notice"].partition("\n\n")[2].strip(), "dim"), (0, 0, 0, 2)))
+    console.print(
+        Padding(Text(row["notice"].partition("\n\n")[2].strip(), "dim"), (0, 0, 0, 2), expand=False)
+    )
 
 
 def print_verified(reports: Sequence[Mapping[str, Any]], console: Console) -> None:
@@ -123,7 +127,7 @@ def _table() -> Table:
 def _grid() -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold", ratio=1)
+    grid.add_column(overflow="fold")
     return grid
 
 
@@ -138,20 +142,21 @@ def _print_list(name: str, items: Sequence[str], console: Console) -> None:
     _title(name, console)
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(width=3, justify="right")
-    grid.add_column(overflow="fold", ratio=1)
+    grid.add_column(overflow="fold")
     for item in items:
         grid.add_row(Text("-", "dim"), Text(item))
     console.print(grid)
 
 
-def _here(local: Mapping[str, Any] | None) -> Text:
+def _here(local: Mapping[str, Any] | None, *, sizes: bool) -> Text:
     if local is None:
         return Text("-", "dim")
+    size = f", {size_words(local['bytes'])}" if sizes else ""
     if local["archive"]:
-        return Text(f"archive, {size_words(local['bytes'])}", "green")
+        return Text(f"archive{size}", "green")
     if local["logs"]:
         kind, style = ("log", "green") if local["from_loghub"] else ("other log", "yellow")
-        return Text(f"{plural(len(local['logs']), kind)}, {size_words(local['bytes'])}", style)
+        return Text(f"{plural(len(local['logs']), kind)}{size}", style)
     return Text("sample" if local["samples"] else "labels", "cyan")
 
 
@@ -191,7 +196,10 @@ def _print_local(local: Mapping[str, Any] | None, console: Console) -> None:
         console.print(Text("  nothing", "dim"))
         return
     grid = _grid()
-    logs = local["logs"]
+    logs = [log for log in local["logs"] if "::" not in log["name"]]
+    inside = Counter(log["name"].partition("::")[0] for log in local["logs"] if "::" in log["name"])
+    for name, count in inside.items():
+        grid.add_row("  logs", Text.assemble(visible(name), (f"  {count:,} inside, Loghub", "dim")))
     for log in logs[:_LOGS_SHOWN]:
         origin = log["origin"] + (f", {log['year']}" if log["year"] else "")
         shares = (

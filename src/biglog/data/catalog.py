@@ -60,7 +60,7 @@ GROUND_TRUTH_VERSIONS: Final = {
 _COMPRESSIONS: Final = (".gz", ".bz2", ".xz", ".zst")
 # `preprocessed/anomaly_label.csv` and `application_.../container_....log` lie one folder deep in the
 # archives, and an archive may have been unpacked into a folder of its own.
-_DEPTH: Final = 3
+_DEPTH: Final = 2
 _MOST_FILES: Final = 200_000
 
 
@@ -131,7 +131,7 @@ def domain(name: str) -> Domain:
     known |= {_stem(archive.name).lower(): key for key, archive in ARCHIVES.items()}
     if (found := known.get(name.strip().lower())) is not None:
         return DOMAINS[found]
-    near = dict.fromkeys(known[key] for key in get_close_matches(name.lower(), known, n=3, cutoff=0.5))
+    near = dict.fromkeys(known[key] for key in get_close_matches(name.lower(), known, n=2, cutoff=0.6))
     remedy = f"Did you mean {' or '.join(near)}?" if near else f"Known are {', '.join(DOMAINS)}"
     raise InputError(f"unknown domain {name!r}", remedy=remedy)
 

@@ -22,7 +22,7 @@ from biglog.data.archives import CITATION, METADATA_URL, NOTICE, RECORD_URL
 from biglog.data.catalog import ARCHIVES, Archive, domain, find_files
 from biglog.data.transfer import Progress, Transferred, fetch, fetch_json, forget
 from biglog.errors import InputError, OutputError
-from biglog.logs.sources import OpenLog, expand
+from biglog.logs.sources import OpenLog, expand, open_logs
 
 CHECKSUMS: Final = "checksums.json"
 URL_VARIABLE: Final = "BIGLOG_LOGHUB_URL"
@@ -175,9 +175,9 @@ def verify(
         done += size
         name = found.relative(path)
         reports.append(FileReport(name, size, sha256, recorded.get(name, {}).get("sha256")))
-    sources = expand(found.logs) if lines and found.logs else []
-    counted = sum(_count_lines(OpenLog(source)) for source in sources) if lines else None
-    return VerifyReport(found.domain, tuple(reports), counted, len(sources), ARCHIVES[found.domain].lines)
+    counts = [_count_lines(log) for log in open_logs(expand(found.logs))] if lines and found.logs else []
+    counted = sum(counts) if lines else None
+    return VerifyReport(found.domain, tuple(reports), counted, len(counts), ARCHIVES[found.domain].lines)
 
 
 def checksums(folder: Path) -> dict[str, dict[str, Any]]:

@@ -407,7 +407,7 @@ _ROWS = (
             LogFiles("Windows.log"),
             LogFiles("windows10_CBS.log", "jtmoon79/super-speedy-syslog-searcher, Windows10Pro"),
         ),
-        session_key="servicing session",
+        session_key="session",
         session_pattern="Session: ([0-9]+_[0-9]+)",
     ),
     Domain(
@@ -424,7 +424,7 @@ _ROWS = (
             LogFiles("Zookeeper*.log"),
             LogFiles("log_topology_zookeeper.out", "187057375/log_topology, another host"),
         ),
-        session_key="client session",
+        session_key="session",
         session_pattern="(0x[0-9a-f]{15,16})",
         quirks=("Stack traces span lines in the log of the other host.",),
     ),
