@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
-import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from glob import has_magic
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +22,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from biglog.errors import InputError
+from biglog.logs.compression import Feed
 from biglog.logs.masking import normal_forms
 from biglog.logs.record import read_logs
+from biglog.logs.sources import expand, open_logs
 
 _SPEC = re.compile(r"(?:(?P<name>[\w.-]+)=)?(?P<pattern>.+?)(?:#(?P<first>\d+)-(?P<last>\d*))?")
 
@@ -222,8 +222,9 @@ def count_normal_forms(file: Path, first: int = 1, last: int | None = None) -> p
     """Counts the distinct normal forms of a log's contents.
 
     Args:
-        file: A log, plain or gzip, or a ``.zip`` of logs.
-        first: First line (1-based) to count.
+        file: A log, plain or compressed, or a ``.zip``, which stands for the ``*.log`` files in it.
+        first: First line (1-based) to count; the lines of a ``.zip`` are numbered through, its logs sorted by
+            name.
         last: Last line to count; None for the end.
 
     Returns:
@@ -234,13 +235,10 @@ def count_normal_forms(file: Path, first: int = 1, last: int | None = None) -> p
     if last is not None:
         wanted &= pl.col("line_number") <= last
     parts = [pl.DataFrame(schema={"normal_form": pl.String, "count": pl.UInt32})]
-    with _as_log(file) as path:
-        for batch in read_logs([path]):
-            contents = batch.frame.filter(wanted)["content"]
-            forms = normal_forms(contents).alias("normal_form")
-            parts.append(
-                forms.to_frame().group_by("normal_form").agg(pl.len().cast(pl.UInt32).alias("count"))
-            )
+    for batch in read_logs(_JoinedLogs(file) if file.suffix == ".zip" else file):
+        contents = batch.frame.filter(wanted)["content"]
+        forms = normal_forms(contents).alias("normal_form")
+        parts.append(forms.to_frame().group_by("normal_form").agg(pl.len().cast(pl.UInt32).alias("count")))
     counts = pl.concat(parts).group_by("normal_form").agg(pl.col("count").sum())
     return counts.sort("normal_form")
 
@@ -285,23 +283,28 @@ def _files(entries: Iterable[str], root: Path) -> Iterator[tuple[Path, SourceSpe
             yield file, spec
 
 
-@contextmanager
-def _as_log(file: Path) -> Iterator[Path]:
-    """Yields a path that `read_logs` can read: the file itself, or the logs of a zip one after the other."""
-    if file.suffix != ".zip":
-        yield file
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        joined = Path(folder) / f"{file.stem}.log"
-        try:
-            with zipfile.ZipFile(file) as archive, joined.open("wb") as target:
-                for member in sorted(name for name in archive.namelist() if name.endswith(".log")):
-                    text = archive.read(member)
-                    # A log that ends without a line end must not run into the next.
-                    target.write(text if text.endswith(b"\n") or not text else text + b"\n")
-        except zipfile.BadZipFile as error:
-            raise InputError(f"not a readable zip file: {error}", where=file) from error
-        yield joined
+class _JoinedLogs(BytesIO):
+    """The logs of a zip, one after the other as one: lines are numbered through and read by one layout."""
+
+    def __init__(self, archive: Path) -> None:
+        super().__init__()
+        self.name = str(archive)
+        self._feed = Feed(self._blocks())
+
+    def read(self, size: int | None = -1) -> bytes:
+        return b"".join(self._feed) if size is None or size < 0 else self._feed.read(size)
+
+    def seekable(self) -> bool:
+        return False
+
+    def _blocks(self) -> Iterator[bytes]:
+        for log in open_logs(expand(f"{self.name}::*.log")):
+            block = b""
+            for block in log.blocks():
+                yield block
+            # A log that ends without a line end must not run into the next.
+            if block and not block.endswith(b"\n"):
+                yield b"\n"
 
 
 def _source_record(file: Path, spec: SourceSpec, root: Path, counts: pl.DataFrame) -> SourceRecord:

@@ -104,11 +104,13 @@ class Meter:
 
     Attributes:
         packed: Bytes taken from the outermost file (of a zip: for this member).
-        unpacked: Bytes that came out, by how many archives deep they lie.
+        unpacked: Bytes that came out, by how many layers deep they lie.
+        outer: That of the archive whose member has this one.
     """
 
     packed: int = 0
     unpacked: dict[int, int] = field(default_factory=dict)
+    outer: Meter | None = None
 
     def counted(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         """The blocks, counted as packed."""
@@ -125,6 +127,9 @@ class Meter:
         total = self.unpacked[depth] = self.unpacked.get(depth, 0) + size
         if total > max(BOMB_BYTES, BOMB_RATIO * self.packed):
             raise bomb(name)
+        if self.outer is not None:
+            # Its own layers are counted from 0 on.
+            self.outer.gave(size, name, -1 - depth)
 
 
 def bomb(name: str) -> RefusedError:
@@ -144,7 +149,7 @@ class Unpacked:
         codec: Their kind, as `codec_of` tells it.
         name: What errors call the source.
         meter: Counts what comes out.
-        depth: How many archives deep the source lies.
+        depth: How many layers deep the source lies.
 
     Attributes:
         damage: Once it has ended: what ended it too early, or empty.

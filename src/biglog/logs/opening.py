@@ -96,16 +96,31 @@ class OpenLog:
         Raises:
             InputError: The source is missing, unreadable, a folder, an archive or no text.
         """
-        if self._content is None:
-            self._content = _unpacked(_opened(self.source), self.source)
-            if kind := _archive_kind(self._content):
-                problem = f"this is a {kind} archive, not a log"
-                raise InputError(problem, where=self.source.name, remedy="Read it with read_logs")
-        content = self._content
+        content = self._opened_content()
         with closing(content):
             self._begin(content)
             yield from self._runs(content.feed, max(1, batch_bytes), max_line_bytes)
             self.truncated = any(layer.damage for layer in content.layers)
+
+    def blocks(self) -> Iterator[bytes]:
+        """Read the source as the bytes that it unpacks to, instead of as lines.
+
+        Raises:
+            InputError: As of `runs`, but for what is no text.
+        """
+        content = self._opened_content()
+        with closing(content):
+            yield from content.feed
+            self.truncated = any(layer.damage for layer in content.layers)
+
+    def _opened_content(self) -> _Bytes:
+        if self._content is None:
+            self._content = _unpacked(_opened(self.source), self.source)
+            if kind := _archive_kind(self._content):
+                self._content.close()
+                problem = f"this is a {kind} archive, not a log"
+                raise InputError(problem, where=self.source.name, remedy="Read it with read_logs")
+        return self._content
 
     def _begin(self, content: _Bytes) -> None:
         """Look at the first bytes."""
@@ -226,7 +241,7 @@ def _tar_logs(source: Source, content: _Bytes, skipped: list[Skipped], depth: in
         if layer.damage:
             skipped.append(Skipped(source.name, f"{layer.damage}: what follows is missing"))
     if not matched and len(skipped) == before:
-        raise no_member(source)
+        leave_out_empty(source, skipped)
 
 
 def _in_tar(archive: Source, member: TarMember) -> Source:
@@ -253,11 +268,11 @@ def _zip_logs(source: Source, content: _Bytes, skipped: list[Skipped], depth: in
     members = zip_members(stream, outer.name, outer.select, skipped)
     for member in members:
         inner = member_source(outer, member)
-        body = ZipBody(stream, member, inner.name, meter := Meter())
+        body = ZipBody(stream, member, inner.name, meter := Meter(outer=content.meter if depth else None))
         inside = _Bytes(Feed(body), member.written or content.written, meter, lambda: None, [body])
         yield from _guarded(inner, inside, skipped, depth + 1)
     if not members and len(skipped) == before:
-        raise no_member(source)
+        leave_out_empty(source, skipped)
 
 
 def _guarded(source: Source, content: _Bytes, skipped: list[Skipped], depth: int) -> Iterator[OpenLog]:
@@ -379,13 +394,18 @@ def unreadable(name: str, error: OSError | ValueError) -> InputError:
     )
 
 
-def no_member(source: Source) -> InputError:
-    """What is wrong with an archive that has no file, or none that is meant."""
-    if source.select is None:
-        return InputError("there is no file in this archive", where=source.name, remedy="Check the archive")
-    return InputError(
-        f"no member matches {source.select!r}", where=source.name, remedy="Check the pattern; `*` matches all"
-    )
+def leave_out_empty(archive: Source, skipped: list[Skipped]) -> None:
+    """Report an archive that has no file, or none that is meant; the one that was named is an error.
+
+    Raises:
+        InputError: It was named.
+    """
+    problem, remedy = "there is no file in this archive", "Check the archive"
+    if archive.select is not None:
+        problem, remedy = f"no member matches {archive.select!r}", "Check the pattern; `*` matches all"
+    if not archive.found:
+        raise InputError(problem, where=archive.name, remedy=remedy)
+    skipped.append(Skipped(archive.name, problem))
 
 
 def nothing_left(skipped: list[Skipped]) -> InputError:
@@ -393,7 +413,7 @@ def nothing_left(skipped: list[Skipped]) -> InputError:
     first = skipped[0]
     more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
     return InputError(
-        f"no text log is here: left out because it is {first.reason}{more}",
+        f"it was left out ({first.reason}){more}, and no text log remains",
         where=first.name,
         remedy="Name a text log",
     )

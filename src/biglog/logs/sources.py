@@ -21,8 +21,8 @@ from biglog.logs.folders import files_below
 from biglog.logs.opening import (
     OpenLog,
     Source,
+    leave_out_empty,
     member_source,
-    no_member,
     nothing_left,
     open_logs,
     stream_of,
@@ -72,9 +72,11 @@ def _expand_one(one: SourceLike, skipped: list[Skipped]) -> list[Source]:
     if _exists(text):
         return _path_sources(text, None, skipped)
     if archive := _archive_in(text):
-        paths = [archive] if _exists(archive) else _glob(archive)
         select = text[len(archive) + len("::") :]
-        return [source for path in paths for source in _path_sources(path, select, skipped)]
+        if _exists(archive):
+            return _path_sources(archive, select, skipped)
+        matches = (_path_sources(path, select, skipped, of_pattern=True) for path in _glob(archive))
+        return [source for sources in matches for source in sources]
     if glob.has_magic(text):
         return _glob_sources(text, skipped)
     return _path_sources(text, None, skipped)
@@ -115,8 +117,12 @@ def _path_sources(
         raise unreadable(text, PermissionError())
     if not stat.S_ISDIR(mode):
         # Looking into a pipe would take away what it gives.
-        return _file_sources(Source(_printable(text), path, select=select), skipped, look=stat.S_ISREG(mode))
-    files = [Source(_printable(str(file)), file, found=True) for file in files_below(path, skipped)]
+        found = of_pattern and select is not None
+        source = Source(_printable(text), path, select=select, found=found)
+        return _file_sources(source, skipped, look=stat.S_ISREG(mode))
+    files = [
+        Source(_printable(str(file)), file, select=select, found=True) for file in files_below(path, skipped)
+    ]
     if not files and not of_pattern and not skipped:
         raise InputError(
             "there is no file in this folder", where=text, remedy="Name a folder with logs in it"
@@ -146,7 +152,7 @@ def _zip_sources(source: Source, skipped: list[Skipped]) -> list[Source]:
     except OSError as error:
         raise unreadable(source.name, error) from error
     if not members and len(skipped) == before:
-        raise no_member(source)
+        leave_out_empty(source, skipped)
     return [member_source(source, member) for member in members]
 
 
