@@ -9,7 +9,7 @@ from data_path import LINES
 from biglog import errors
 from biglog.logs.detection import LAYOUTS, choose, named
 from biglog.logs.domains import DOMAINS
-from biglog.logs.formats import Layout, canonical_levels, layout_from_notation
+from biglog.logs.formats import canonical_levels, layout_from_notation
 from biglog.logs.record import read_logs
 from biglog.logs.timestamps import FORMATS, Clock
 
@@ -306,13 +306,43 @@ def test_notation_that_makes_no_sense(notation):
         named(notation)
 
 
-def test_every_layout_reads_every_domain_without_error():
+@pytest.mark.parametrize("name", sorted(LAYOUTS))
+def test_every_layout_reads_every_domain_without_error(name):
     lines = pl.Series(
         [line for path in sorted(LINES.glob("*.log")) for line in path.read_text().splitlines()]
     )
-    for form in LAYOUTS.values():
-        frame = form.read(lines, Clock())
-        assert len(frame) == len(lines)
+    for texts in (lines, lines.clear(), pl.Series(["", "{}", "=", "<Event>", '"', "\n"])):
+        form = LAYOUTS[name]
+        frame = form.read(texts, Clock())
+        assert len(frame) == len(texts)
         headless = frame.filter(~pl.col("has_header"))
-        assert headless["content"].to_list() == lines.filter(~frame["has_header"]).to_list()
-        assert isinstance(form, Layout) or form.name == "plain"
+        assert headless["content"].to_list() == texts.filter(~frame["has_header"]).to_list()
+        assert 0 <= form.match(texts) <= 1
+        starts = form.starts(texts)
+        assert starts is None or len(starts) == len(texts)
+
+
+def test_regex_of_a_user(tmp_path):
+    log = tmp_path / "own.log"
+    log.write_text("10:00 2024-05-01T10:00:00Z|web 1|W|disk is full \nbroken\n")
+    regex = r"[0-9:]+ (?P<time>[^|]+)\|(?P<logger>[^|]+)\|(?P<level>[A-Z])\|(?P<message>.*)"
+    reader = read_logs(log, layout=regex)
+    first, second = reader.read().rows(named=True)
+    assert first["timestamp"] == datetime(2024, 5, 1, 10, tzinfo=UTC)
+    assert [first[name] for name in ("component", "level", "content")] == ["web 1", "WARNING", "disk is full"]
+    assert (second["has_header"], second["content"]) == (False, "broken")
+    assert reader.report.sources[0].layouts == {regex: 1, "plain": 1}
+
+
+@pytest.mark.parametrize(
+    "regex", ["(?P<time>.*", "(?P<time>.*) (?P<text>.*)", "(?P<content>.*)(?P<content>.*)"]
+)
+def test_regex_that_makes_no_sense(regex):
+    with pytest.raises(errors.InputError, match="group 'content'"):
+        named(regex)
+
+
+def test_octet_counted_syslog():
+    assert read_one("126 <34>1 2003-10-11T22:14:15.003Z host su 7 ID47 - failed")["layout"] == "rfc5424"
+    found = read_one("48 <34>Oct 11 22:14:15 mymachine su[77]: failed")
+    assert (found["layout"], found["component"], found["content"]) == ("rfc3164-priority", "su", "failed")
