@@ -302,7 +302,7 @@ def _plausible(role: str, name: str, values: pl.Series) -> bool:
 
 
 def _time_columns(names: list[str], sample: pl.DataFrame) -> tuple[int, ...]:
-    """The first of the candidates whose values are times: by name, neighbours that make one up, any column."""
+    """The first candidate whose values are times: by name, neighbours that make one up, any column."""
     named = [(names.index(name),) for name in NAMES["timestamp"] if name in names]
     parts = [at for at, name in enumerate(names) if name in _TIME_PARTS]
     runs: list[tuple[int, ...]] = []

@@ -53,7 +53,7 @@ _FORMATS: Final = (
     *FORMATS.values(),
     TimestampFormat(
         "day-month",
-        rf"[0-9]{{1,2}} {_MONTH} [0-9]{{4}} {_CLOCK}(?:\.[0-9]{{1,9}})?(?: ?(?:Z|[+-][0-9]{{2}}:?[0-9]{{2}}))?",
+        rf"[0-9]{{1,2}} {_MONTH} [0-9]{{4}} {_CLOCK}(?:\.[0-9]{{1,9}})?(?: ?Z| ?[+-][0-9]{{2}}:?[0-9]{{2}})?",
         "%d %b %Y %H:%M:%S%.f",
         zoned=True,
     ),
@@ -78,7 +78,8 @@ _TIDYING: Final = (
     (r"^([0-9]{12,19})\.[0-9]+$", "$1"),
 )
 _SAMPLE: Final = 64
-_ROUNDS: Final = 8
+# Each round takes out the texts of one format.
+_ROUNDS: Final = 2 * len(_FORMATS)
 
 
 def time_format(texts: pl.Series) -> TimestampFormat | None:
@@ -181,7 +182,9 @@ def _spread(texts: pl.Series) -> pl.Series:
 def _best(sample: pl.Series) -> tuple[TimestampFormat | None, int]:
     """The format that most texts of a sample have, and how many have it."""
     fits = {form: pl.col("text").str.contains(f"^(?:{form.pattern})$").sum() for form in _FORMATS}
-    hits = sample.alias("text").to_frame().select(sum.alias(form.name) for form, sum in fits.items()).row(0)
+    hits = (
+        sample.alias("text").to_frame().select(count.alias(form.name) for form, count in fits.items()).row(0)
+    )
     most = max(hits) or 0
     return (_FORMATS[hits.index(most)], most) if most else (None, 0)
 

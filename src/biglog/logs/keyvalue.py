@@ -103,7 +103,7 @@ def _readable(lines: pl.Series) -> pl.Series:
 
 
 def _values(lines: pl.Series, found: pl.Series) -> pl.DataFrame:
-    """Values of the known keys: a column a key in lower case, a row a line; the first of equal keys counts."""
+    """Values of known keys: a row a line, a column a key in lower case; the first of equal keys counts."""
     known = [key for keys in KEYS.values() for key in keys]
     pairs = (
         pl.DataFrame({"row": pl.int_range(len(lines), eager=True), "line": lines})
@@ -116,12 +116,12 @@ def _values(lines: pl.Series, found: pl.Series) -> pl.DataFrame:
         pairs.unnest("pair").with_columns(pl.col("key").str.to_lowercase()).filter(pl.col("key").is_in(known))
     )
     rows = pl.DataFrame({"row": pl.int_range(len(lines), eager=True)})
-    columns = {}
+    columns: dict[str, pl.Series] = {}
     for (key,), part in wanted.group_by("key"):
         part = part.unique("row", keep="first", maintain_order=True)
         placed = rows.join(part, on="row", how="left", maintain_order="left")
         columns[str(key)] = _plain(placed["value"])
-    return pl.DataFrame({key: columns[key] for key in known if key in columns}, height=len(lines))
+    return rows.with_columns(**columns)
 
 
 def _first(values: pl.DataFrame, keys: tuple[str, ...]) -> pl.Series:

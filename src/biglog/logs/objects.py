@@ -44,7 +44,9 @@ def read_objects(lines: pl.Series, paths: Iterable[str]) -> tuple[pl.Series, dic
 def _values(objects: pl.Series, paths: list[str]) -> tuple[pl.Series, dict[str, pl.Series]]:
     """Which texts are objects, and their values by path: as one key, else one key after the other."""
     outer = {path: path.split(".", 1) for path in paths if "." in path}
-    frame, valid = _top_level(objects, list(dict.fromkeys([*paths, *(key for key, _ in outer.values())])))
+    keys = list(dict.fromkeys([*paths, *(key for key, _ in outer.values())]))
+    # Without any key Polars would look for keys itself.
+    frame, valid = _top_level(objects, keys or [""])
     present = {column.name: column for column in frame if column.null_count() < len(column)}
     found = {path: present[path] for path in paths if path in present}
     for key in dict.fromkeys(key for key, _ in outer.values() if key in present):

@@ -31,9 +31,9 @@ from biglog.logs.timestamps import Clock
 Paths = Mapping[str, tuple[str, ...]]
 """Key paths by the column they fill, most telling first; `a+b` are seconds and nanoseconds."""
 
-# ECS, OpenTelemetry, bunyan, pino, zap, zerolog, logrus, slog, serilog, NLog, .NET console, structlog, loguru,
-# python-json-logger, log4j2 and logback layouts, GELF, Rust's tracing, MongoDB, Google Cloud, CloudWatch, audit
-# events of Kubernetes, what fluentd and rsyslog make of lines.
+# ECS, OpenTelemetry, bunyan, pino, zap, zerolog, logrus, slog, serilog, NLog, .NET console, structlog,
+# loguru, python-json-logger, log4j2 and logback layouts, GELF, Rust's tracing, MongoDB, Google Cloud,
+# CloudWatch, audit events of Kubernetes, what fluentd and rsyslog make of lines.
 JSON_PATHS: Final[Paths] = MappingProxyType(
     {
         "timestamp": (
@@ -94,11 +94,11 @@ _SCALES: Final[Mapping[str, Scale]] = MappingProxyType(
     }
 )
 # Content that may be an object or a list; under other names they are no message.
-_ANY_CONTENT: Final = frozenset({"message", "msg", "body", "Body"})
+_ANY_CONTENT: Final = frozenset({"message", "msg", "body", "Body", "MESSAGE"})
 # Serilog leaves out the level of what is information: (path that is there, level).
 _IMPLIED_LEVEL: Final = ("@t", "INFO")
 
-_NESTED: Final = r'^(?:\{|\[(?:["{\]]|[0-9]+[,\]]))'
+_NESTED: Final = r'^(?:\{["}]|\[(?:["{]|\]$))'
 # Detection looks at the beginnings of lines: one as long as this may be cut, and then it is no JSON.
 _CUT: Final = 4096
 _PIECE: Final = (
@@ -165,14 +165,14 @@ class JsonLines:
         found = _having(found, values, self.signature)
         if self.byte_key in values:
             values[self.byte_key] = _with_bytes(lines, self.byte_key, values[self.byte_key])
-        return header_frame(lines, found, _columns(self.paths, values, len(lines)), clock)
+        return header_frame(lines, found, _columns(self.paths, values), clock)
 
 
 @dataclass(frozen=True)
 class DockerLines:
     """Docker's json-file: `{"log": "...\\n", "stream": ..., "time": ...}`; it fulfils `Format`.
 
-    Docker cuts what a container prints into lines of 16 KB; a record is all lines up to the one whose log ends.
+    Docker cuts what a container prints into pieces of 16 KB; a record ends with the piece that ends a line.
 
     Attributes:
         name: Name under which it is reported and asked for.
@@ -276,7 +276,7 @@ def _outside(lines: pl.Series, indent: str) -> pl.Series:
     return lines.str.strip_chars_end().alias("text").to_frame().select(starts).to_series()
 
 
-def _columns(paths: Paths, values: dict[str, pl.Series], height: int) -> dict[str, pl.Series]:
+def _columns(paths: Paths, values: dict[str, pl.Series]) -> dict[str, pl.Series]:
     """Our columns: of each record, the first path that it has."""
     for path in paths["level"]:
         if path in values:
@@ -290,7 +290,7 @@ def _columns(paths: Paths, values: dict[str, pl.Series], height: int) -> dict[st
             pl.when(pl.col(_IMPLIED_LEVEL[0]).is_not_null()).then(pl.lit(_IMPLIED_LEVEL[1]))
         )
     texts = [pl.coalesce(texts).alias(column) for column, texts in choices.items() if texts]
-    frame = pl.DataFrame(values, height=height).select(texts)
+    frame = pl.DataFrame(values).select(texts)
     return {column.name: column for column in frame}
 
 
