@@ -271,6 +271,46 @@ def test_verify_counts_the_lines_of_a_sample_too(run, data: Path) -> None:
     assert (report["lines"], report["logs"], report["complete"]) == (30, 6, False)
 
 
+# -- build and publish --
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory) -> Path:
+    """Ten lines of BGL, two of them alerts, in their archive."""
+    folder = tmp_path_factory.mktemp("bgl")
+    (folder / "BGL.log").write_bytes(lines_of("BGL") + lines_of("BGL").replace(b"- 11", b"KERNDTLB 11", 2))
+    return folder
+
+
+def test_build_writes_tables_and_says_what(run, collection: Path, tmp_path: Path) -> None:
+    outcome = run(
+        "build", "bgl", "--data", collection, "--out", tmp_path, "--num-proc", 1, "--window-lines", 2
+    )
+    assert outcome.code == 0, outcome.err
+    (lines,) = (line for line in outcome.out.splitlines() if line.startswith("BGL "))
+    counts = re.findall(r"\d+", lines)[:4]
+    assert [sum(map(int, counts[:3])), int(counts[3])] == [10, 2], "rows of the splits, anomalies"
+    assert outcome.out.splitlines()[-1] == f"10 lines -> {tmp_path / 'BGL'}"
+    assert sorted(path.name for path in (tmp_path / "BGL" / "lines").iterdir()) == [
+        f"{split}-00000-of-00001.parquet" for split in ("test", "train", "validation")
+    ]
+
+
+def test_build_as_json(run, collection: Path, tmp_path: Path) -> None:
+    words = ("build", "BGL", "--data", collection, "--out", tmp_path, "--table", "lines", "--num-proc", 1)
+    (report,) = parsed(run(*words, "--json"))
+    assert sum(report["rows"]["lines"].values()) == report["lines"] == 10
+    assert [path.name for path in (tmp_path / "BGL").iterdir() if path.is_dir()] == ["lines"]
+
+
+def test_build_with_options_that_cannot_be(run, collection: Path, tmp_path: Path) -> None:
+    words = ("build", "BGL", "--data", collection, "--out", tmp_path)
+    failed(run(*words, "--table", "nothing"), "unknown table 'nothing'")
+    failed(run(*words, "--ray", "auto", "--num-proc", 2), "--num-proc and --ray contradict")
+    failed(run("build", "BGL", "--data", tmp_path, "--out", tmp_path), "no logs of BGL")
+    assert list(tmp_path.glob("BGL*")) == []
+
+
 def test_wrong_options(run) -> None:
     assert run("download").code == 2
     assert run("frobnicate").code == 2

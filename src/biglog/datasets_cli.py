@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -141,9 +141,19 @@ def build(
     table: Annotated[
         list[str] | None, typer.Option("--table", help="lines, templates, windows or failures. Repeatable.")
     ] = None,
-    window_lines: Annotated[
-        int | None, typer.Option("--window-lines", min=1, help="Lines a window, where windows are counted.")
+    window_lines: Annotated[int | None, typer.Option(min=1, help="Lines a window.")] = None,
+    stride_lines: Annotated[
+        int | None, typer.Option(min=1, help="Lines from one window to the next. Default: --window-lines.")
     ] = None,
+    window_seconds: Annotated[float | None, typer.Option(help="Seconds a window.")] = None,
+    stride_seconds: Annotated[
+        float | None, typer.Option(help="Seconds from one window to the next. Default: --window-seconds.")
+    ] = None,
+    sessions: Annotated[
+        bool | None, typer.Option("--sessions/--no-sessions", help="Windows are sessions, or are not.")
+    ] = None,
+    history_seconds: Annotated[float | None, typer.Option(help="What a predictor of failures sees.")] = None,
+    horizon_seconds: Annotated[float | None, typer.Option(help="How far labels of failures reach.")] = None,
     num_proc: Annotated[
         int | None, typer.Option("--num-proc", min=1, help="Processes. Default: one a core.")
     ] = None,
@@ -152,22 +162,42 @@ def build(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Build Parquet tables of domains (lines, templates, windows, failures), in splits, with a leakage report."""
+    """Build Parquet tables: lines, templates, windows, failures, in splits, with a leakage report.
+
+    Windows are sessions where these are labelled, else 20 lines, unless options say otherwise.
+    """
     from biglog.data.catalog import default_folder
 
     domains = _domains(names)
     from biglog.data.build import build as run
+    from biglog.data.schema import TABLES
 
-    options: dict[str, Any] = {"window_lines": window_lines} | ({"tables": tuple(table)} if table else {})
     reports = []
     with _executor(num_proc, ray) as executor:
         for row in domains:
-            report = run(row.name, data or default_folder(), out, executor=executor, **options)
+            with _lines_bar(row.name, data or default_folder()) as progress:
+                report = run(
+                    row.name,
+                    data,
+                    out,
+                    tables=table or TABLES,
+                    executor=executor,
+                    window_lines=window_lines,
+                    stride_lines=stride_lines,
+                    window_seconds=window_seconds,
+                    stride_seconds=stride_seconds,
+                    session=sessions,
+                    history_seconds=history_seconds,
+                    horizon_seconds=horizon_seconds,
+                    progress=progress,
+                )
             reports.append(asdict(report))
-            if not as_json:
-                typer.echo(f"{row.name} -> {out / row.name}")
     if as_json:
         _print_json(reports)
+        return
+    from biglog.datasets_terminal import print_built
+
+    print_built(reports, _console())
 
 
 @app.command(epilog="Example: biglog datasets publish ./tables owner/loghub --dry-run")
@@ -331,3 +361,30 @@ def _bytes_bar(name: str) -> Iterator[Progress | None]:
     with Bar(*columns, TransferSpeedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _lines_bar(name: str, folder: Path) -> Iterator[Callable[[int], None] | None]:
+    """A bar of lines on stderr, on a terminal only; with ETA where all published lines are to come."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar
+
+    from biglog.data.catalog import ARCHIVES
+    from biglog.logs.domains import DOMAINS
+
+    local = _local(DOMAINS[name], folder)
+    total = ARCHIVES[name].lines if local and local["archive"] else None
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("lines"))
+    with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(name, total=total)
+        yield lambda lines: bar.advance(task, lines)

@@ -15,7 +15,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from biglog.wording import plural, visible
+from biglog.wording import percent, plural, visible
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _LOGS_SHOWN = 12
@@ -112,6 +112,36 @@ def print_verified(reports: Sequence[Mapping[str, Any]], console: Console) -> No
         console.print()
     for report in counted:
         console.print(_counted(report))
+
+
+def print_built(reports: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """Prints what was built: a line a table, with the share of test rows that training has seen.
+
+    Args:
+        reports: As `biglog datasets build --json` gives them.
+        console: Where to print.
+    """
+    table = _table()
+    for name in ("Domain", "Table"):
+        table.add_column(name, no_wrap=True)
+    for name in ("Train", "Validation", "Test", "Anomalies"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("Test seen in train", overflow="fold")
+    for report in reports:
+        for at, (name, rows) in enumerate(report["rows"].items()):
+            made = report["record"]["tables"][name]
+            table.add_row(
+                Text("" if at else report["domain"], "bold"),
+                name,
+                *(f"{rows[split]:,}" if split in rows else "" for split in ("train", "validation", "test")),
+                _anomalies(made["splits"]),
+                Text(_seen(made), "dim"),
+            )
+    console.print(table)
+    console.print()
+    for report in reports:
+        folder, lines = visible(report["folder"]), plural(report["lines"], "line")
+        console.print(Text.assemble(f"{lines} -> ", folder), soft_wrap=True)
 
 
 def print_files(files: Iterable[Mapping[str, Any]], console: Console) -> None:
@@ -221,6 +251,19 @@ def _state(file: Mapping[str, Any]) -> Text:
     if file["recorded"] is None:
         return Text("not recorded", "dim")
     return Text("CHANGED", "bold red") if file["changed"] else Text("as downloaded", "green")
+
+
+def _anomalies(splits: Mapping[str, Any]) -> str:
+    labelled = [split for split in splits.values() if split.get("labelled")]
+    return f"{sum(split['anomalies'] for split in labelled):,}" if labelled else ""
+
+
+def _seen(made: Mapping[str, Any]) -> str:
+    """Shares of test rows that also are in training, by kind of sameness."""
+    found = made.get("leakage", {}).get("overlaps", ())
+    pairs = [one for one in found if (one["first"], one["second"]) == ("train", "test")]
+    shares = {one["kind"].replace("_", " "): one["share_of_second_rows"] for one in pairs}
+    return ", ".join(f"{kind} {percent(share)}" for kind, share in shares.items())
 
 
 def _counted(report: Mapping[str, Any]) -> Text:
