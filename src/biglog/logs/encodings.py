@@ -21,7 +21,7 @@ _TABLE: Final = [
 _ENCODED: Final = {bytes([byte]): character.encode() for byte, character in enumerate(_TABLE) if byte > 127}
 _LETTERS: Final = b"".join(byte for byte in _ENCODED if _TABLE[byte[0]].isalpha())
 _HIGH: Final = re.compile(rb"[\x80-\xff]")
-_HIGH_LINE: Final = re.compile(rb"[^\n]*[\x80-\xff][^\n]*")
+_HIGH_LINE: Final = re.compile(rb"^[^\n\x80-\xff]*+[\x80-\xff][^\n]*+", re.MULTILINE)
 _HIGH_RUN: Final = re.compile(rb"[\x80-\xff]+")
 # One or two foreign letters, with an ASCII letter beside them: more in a row are another script.
 _WORD: Final = re.compile(
@@ -39,9 +39,9 @@ def is_single_byte(sample: bytes) -> bool:
     Args:
         sample: Some of the text; its last line may be cut.
     """
-    lines = [line for line in _HIGH_LINE.findall(sample) if not _is_utf8(line)]
-    valid = len(_HIGH_LINE.findall(sample)) - len(lines)
-    if not lines or len(lines) < 4 * valid:
+    high_lines = _HIGH_LINE.findall(sample)
+    lines = [line for line in high_lines if not _is_utf8(line)]
+    if not lines or 5 * len(lines) < 4 * len(high_lines):
         return False
     text = b"\n".join(lines)
     words = len(_WORD.findall(text))
