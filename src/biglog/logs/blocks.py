@@ -34,6 +34,7 @@ _EVENT_LEVELS: Final = {0: "INFO", 1: "CRITICAL", 2: "ERROR", 3: "WARNING", 4: "
 _VALUES: Final = (
     (r"([>\s])-\s*<([^/])", "$1<$2"),
     (r"""<Data\s+Name=["']([^"']*)["'][^>]*>""", " $1="),
+    ("<Data>", " "),
     (r"<([A-Za-z_][\w.:-]*)(?:\s[^>]*)?>([^<>]+)</", " $1=$2</"),
     (r"<[^>]*>", " "),
     (r"\s+", " "),
@@ -84,13 +85,24 @@ class JournalExport:
         return replace(self, addressed=bool(lines.str.contains(r"^__[A-Z_]+=").any()))
 
     def starts(self, lines: pl.Series) -> pl.Series:
-        """After a blank line, where a field (an address field, if records have them) stands.
+        """After a blank line that is not of a binary value; lines that are no field stand alone.
 
         Args:
             lines: Consecutive lines, of which the first begins a record.
         """
-        after_blank = (lines == "").shift(1, fill_value=True)
-        return after_blank & (lines.str.contains(r"^__[A-Z_]+=") if self.addressed else lines != "")
+        text = pl.col("text")
+        field, key, blank = text.str.contains(rf"^{_KEY}="), text.str.contains(rf"^{_KEY}$"), text == ""
+        length = key.shift(1, fill_value=False) & (blank | text.str.contains(r"\x00{4}"))
+        binary = pl.when(length).then(pl.lit(value=True)).when(field).then(pl.lit(value=False)).forward_fill()
+        frame = lines.alias("text").to_frame()
+        frame = frame.select(
+            "text", field.alias("field"), key.alias("key"), binary.fill_null(value=False).alias("binary")
+        )
+        foreign = ~pl.col("binary") & ~pl.col("field") & ~pl.col("key") & ~blank
+        certain = text.str.contains("^__[A-Z_]+=") if self.addressed else pl.col("field")
+        after_blank = blank.shift(1, fill_value=True) & ~blank
+        begins = after_blank & (certain | ~pl.col("binary").shift(1, fill_value=False))
+        return frame.select(begins | foreign | foreign.shift(1, fill_value=False)).to_series()
 
     def read(self, lines: pl.Series, clock: Clock) -> pl.DataFrame:
         """Columns as of `Format.read`.
@@ -144,13 +156,18 @@ class WindowsEvents:
         return self
 
     def starts(self, lines: pl.Series) -> pl.Series:
-        """Where an event begins, and after the end of one.
+        """Where an event begins, and every line that is not of one.
 
         Args:
             lines: Consecutive lines, of which the first begins a record.
         """
-        ended = lines.str.contains("</Event>", literal=True)
-        return lines.str.contains(_EVENT) | ended.shift(1, fill_value=True)
+        begins, text = lines.str.contains(_EVENT), pl.col("text")
+        closed = text.str.contains("</Event>", literal=True)
+        inside = (
+            pl.when(closed).then(pl.lit(value=False)).when(begins).then(pl.lit(value=True)).forward_fill()
+        )
+        open_before = inside.shift(1).fill_null(value=False)
+        return lines.alias("text").to_frame().select(begins | ~open_before).to_series()
 
     def read(self, lines: pl.Series, clock: Clock) -> pl.DataFrame:
         """Columns as of `Format.read`.
@@ -170,12 +187,14 @@ class WindowsEvents:
                 message.is_not_null(), "Event " + number.fill_null("?") + ":" + _event_data(lines)
             )
         )
+        component = lines.str.extract(r"""<Provider\s(?:[^>]*\s)?Name=["']([^"']*)["']""")
+        host = lines.str.extract(r"<Computer>\s*([^<]*[^<\s])\s*</Computer>")
         columns = {
             "timestamp": time.str.replace(r"^([0-9-]+[T ][0-9:.]+)$", "${1}Z"),
             "level": level_names(lines.str.extract(r"<Level>\s*([0-9]+)\s*</Level>"), _EVENT_LEVELS),
-            "component": lines.str.extract(r"""<Provider\s(?:[^>]*\s)?Name=["']([^"']*)["']"""),
+            "component": component.str.replace_many(_ENTITIES),
             "pid": lines.str.extract(r"""<Execution\s[^>]*?ProcessID=["']([0-9]+)["']"""),
-            "host": lines.str.extract(r"<Computer>\s*([^<]*[^<\s])\s*</Computer>"),
+            "host": host.str.replace_many(_ENTITIES),
             "content": content.str.replace_many(_ENTITIES),
         }
         return header_frame(lines, found, columns, clock)
