@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from glob import has_magic
 from io import BytesIO
 from pathlib import Path
@@ -21,9 +21,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from biglog.data.deduplication import count_batches
 from biglog.errors import InputError
 from biglog.logs.compression import Feed
-from biglog.logs.masking import normal_forms
 from biglog.logs.record import read_logs
 from biglog.logs.sources import expand, open_logs
 
@@ -234,13 +234,9 @@ def count_normal_forms(file: Path, first: int = 1, last: int | None = None) -> p
     wanted = pl.col("line_number") >= first
     if last is not None:
         wanted &= pl.col("line_number") <= last
-    parts = [pl.DataFrame(schema={"normal_form": pl.String, "count": pl.UInt32})]
-    for batch in read_logs(_JoinedLogs(file) if file.suffix == ".zip" else file):
-        contents = batch.frame.filter(wanted)["content"]
-        forms = normal_forms(contents).alias("normal_form")
-        parts.append(forms.to_frame().group_by("normal_form").agg(pl.len().cast(pl.UInt32).alias("count")))
-    counts = pl.concat(parts).group_by("normal_form").agg(pl.col("count").sum())
-    return counts.sort("normal_form")
+    logs = read_logs(_JoinedLogs(file) if file.suffix == ".zip" else file)
+    counts = count_batches(replace(batch, frame=batch.frame.filter(wanted)) for batch in logs)
+    return counts.select("normal_form", pl.col("count").cast(pl.UInt32))
 
 
 def is_held_out(normal_form: str, share: float) -> bool:
