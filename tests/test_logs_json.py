@@ -404,7 +404,7 @@ TEXTS = OBJECTS.map(json.dumps) | OBJECTS.map(lambda row: json.dumps(row, ensure
 
 
 @given(st.lists(TEXTS, max_size=8), st.sampled_from(["json", "journald", "docker"]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @example(['{"\\ud800":"\\udfff"}', '{"a":1e999}', "{\x00}", '{"":{"":[]}}'], "json")
 def test_any_text_gives_a_row_and_loses_nothing(texts, name):
     lines = pl.Series("line", texts, dtype=pl.String)
@@ -420,7 +420,7 @@ def test_any_text_gives_a_row_and_loses_nothing(texts, name):
 
 
 @given(st.lists(OBJECTS, min_size=1, max_size=6))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_values_are_those_of_the_standard_library(rows):
     paths = ["message", "log", "log.level", "host.name", "host.a.b"]
     valid, values = read_objects(pl.Series([json.dumps(row) for row in rows]), paths)

@@ -120,6 +120,19 @@ class Table:
         groups = lines.str.extract_groups(self.pattern(columns)).struct.unnest()
         return groups.select(self._plain(groups[name]) for name in groups.columns)
 
+    def share(self, lines: pl.Series) -> float:
+        """Share of lines (0..1) that are rows, or begin one in whose quotes the line ends."""
+        rows = lines.str.contains(self.pattern(frozenset()))
+        if self.quotes != "none":
+            rows = rows | lines.str.contains(self.open_row)
+        return float(rows.sum()) / len(lines)
+
+    @property
+    def open_row(self) -> str:
+        """Rust regex of a line that ends within quotes."""
+        inside = r"(?:[^\"\\]|\\.)*" if self.quotes == "escaped" else '[^"]*(?:""[^"]*)*'
+        return f'^(?:{self.cell}{self.between})*"{inside}$'
+
     def names(self, line: str) -> list[str]:
         """Cells of one line, whatever their number."""
         parts = [match[1] for match in re.finditer(f"(?:^|{self.between})({self.cell})", line)]
@@ -166,12 +179,11 @@ class Delimited:
         Args:
             lines: Non-empty lines, the first of them the source's first.
         """
-        best = 0.0
-        for separator in self.separators:
-            shape, share = _shape(lines, separator)
-            if shape.width > 1 and share >= _ENOUGH and _with_roles(shape, lines, certain=True):
-                best = max(best, share)
-        return best
+        shapes = [shape for shape, _ in (_shape(lines, mark) for mark in self.separators) if shape.width > 1]
+        # The lines may be neighbours, or picked from far apart.
+        both = [(shape, rows) for shape in shapes for rows in (lines, _records(lines, shape))]
+        shares = [shape.share(rows) for shape, rows in both if _with_roles(shape, rows, certain=True)]
+        return max((share for share in shares if share >= _ENOUGH), default=0.0)
 
     def learn(self, lines: pl.Series) -> Delimited:
         """The same format for the table at hand.
@@ -193,7 +205,8 @@ class Delimited:
                 line=1,
                 remedy="Leave the format out to have it recognised, or choose another one",
             )
-        table = _with_roles(shape, lines, certain=_with_roles(shape, lines, certain=True) is not None)
+        records = _records(lines, shape)
+        table = _with_roles(shape, records, certain=True) or _with_roles(shape, records, certain=False)
         if table is None:
             names = ", ".join(repr(name) for name in shape.names(lines[0]))
             raise InputError(
@@ -242,10 +255,19 @@ def _shape(lines: pl.Series, separator: str) -> tuple[Table, float]:
         for spaced in (False, True):
             table = Table(separator, quotes, spaced)
             table = replace(table, width=len(table.names(lines[0])))
-            share = float(sample.str.contains(table.pattern(frozenset())).sum()) / len(sample)
+            share = table.share(sample)
             if share > most:
                 best, most = table, share
     return best, most
+
+
+def _records(lines: pl.Series, shape: Table) -> pl.Series:
+    """Lines that are neighbours as records."""
+    starts = _outside_quotes(lines, shape) if shape.quotes != "none" else None
+    if starts is None:
+        return lines
+    numbered = pl.DataFrame({"line": lines, "record": starts.cum_sum()})
+    return numbered.group_by("record", maintain_order=True).agg(pl.col("line").str.join("\n"))["line"]
 
 
 def _with_roles(shape: Table, lines: pl.Series, *, certain: bool) -> Table | None:
@@ -394,4 +416,4 @@ def _state(odd: list[int], opening: set[int], rows: pl.Series, height: int) -> p
         )
         inside.extend(range(line + 1, end))
         closed = end
-    return ~pl.int_range(height, eager=True).is_in(pl.Series(inside, dtype=pl.Int64))
+    return pl.Series([True]).new_from_index(0, height).scatter(inside, False)

@@ -42,6 +42,7 @@ OTEL_SCALE: Final[Scale] = MappingProxyType(
 _SPELLINGS: Final[Mapping[str, str]] = MappingProxyType(
     {
         **{f"D{number}": "DEBUG" for number in range(1, 6)},
+        **{"eror": "ERROR", "dbug": "DEBUG"},
         **dict.fromkeys(("Metadata", "Request", "RequestResponse", "-", "none", "None"), ""),
     }
 )
