@@ -77,6 +77,9 @@ def _expand_one(one: SourceLike, skipped: list[Skipped]) -> list[Source]:
             return _path_sources(archive, select, skipped)
         matches = (_path_sources(path, select, skipped, of_pattern=True) for path in _glob(archive))
         return [source for sources in matches for source in sources]
+    archive, _, select = text.partition("::")
+    if select and not glob.has_magic(archive):
+        return _path_sources(archive, select, skipped)
     if glob.has_magic(text):
         return _glob_sources(text, skipped)
     return _path_sources(text, None, skipped)
