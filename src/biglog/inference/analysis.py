@@ -174,7 +174,7 @@ class Analysis:
         model: Name of the checkpoint whose embeddings were used.
         masking_version: Version of the masks that made the normal forms.
         sources: The files read.
-        lines: Lines in all sources.
+        lines: Lines in all sources; a record of several lines counts as one.
         bytes: Bytes in all sources.
         normal_forms: Distinct normal forms.
         start: First timestamp.

@@ -86,7 +86,7 @@ def analyze(
         model=encoder.name,
         masking_version=masking.MASKING_VERSION,
         sources=tuple(_source(row) for row in report.sources),
-        lines=report.lines,
+        lines=census.lines,
         bytes=report.bytes,
         normal_forms=len(census.forms),
         start=min((each.first_seen for each in spans if each.first_seen), default=None),

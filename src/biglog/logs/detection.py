@@ -245,8 +245,16 @@ def _best(sample: pl.Series, lines: pl.Series) -> tuple[Format, float]:
         The most specific of the formats that read most of the sample, adapted to the lines, and its share; or
         `plain` and 0.
     """
-    shares = {row.name: row.match(sample) for row in _ROWS if row is not PLAIN}
-    scores = {name: share - _BARE_HANDICAP * (name in _BARE_NAMES) for name, share in shares.items() if share}
+    shares: dict[str, float] = {}
+    scores: dict[str, float] = {}
+    for row in _ROWS:
+        share = 0.0 if row is PLAIN else row.match(sample)
+        if share:
+            shares[row.name] = share
+            scores[row.name] = share - _BARE_HANDICAP * (row.name in _BARE_NAMES)
+            if scores[row.name] >= 1 - _TIE:
+                # Less specific ones can at best tie.
+                break
     while scores:
         best = max(scores.values())
         name = next(name for name, score in scores.items() if score >= best - _TIE)
