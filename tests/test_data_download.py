@@ -213,7 +213,7 @@ answers = st.one_of(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=st.lists(answers, max_size=4), tag=st.booleans())
 def test_whatever_happens_the_bytes_are_right(script, tag, server, download, tmp_path_factory) -> None:
     server.script, server.tag = script, tag

@@ -311,6 +311,18 @@ def test_build_with_options_that_cannot_be(run, collection: Path, tmp_path: Path
     assert list(tmp_path.glob("BGL*")) == []
 
 
+def test_publish_checks_before_it_sends(run, collection: Path, tmp_path: Path) -> None:
+    failed(run("publish", tmp_path, "owner/loghub", "--dry-run"), str(tmp_path))
+    run("build", "BGL", "--data", collection, "--out", tmp_path, "--num-proc", 1)
+    outcome = run("publish", tmp_path, "owner/loghub", "--dry-run")
+    assert outcome.code == 0, outcome.err
+    assert "data/BGL/lines/train-00000-of-00001.parquet" in outcome.out
+    assert re.search(r"\n\d+ files would be published to http\S+owner/loghub\n$", outcome.out)
+    result = parsed(run("publish", tmp_path, "owner/loghub", "--dry-run", "--json"))
+    assert result["dry_run"] is True
+    assert "README.md" in {file["path"] for file in result["files"]}
+
+
 def test_wrong_options(run) -> None:
     assert run("download").code == 2
     assert run("frobnicate").code == 2

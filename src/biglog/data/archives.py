@@ -89,15 +89,13 @@ class Archive:
     Attributes:
         domain: Its domain.
         name: File name of the archive.
-        lines: Lines of its logs, as published.
+        lines: Lines of its logs, as published: line ends, and some logs lack the last one.
         raw_size: Size of its logs, as published.
         raw_bytes: The same in bytes, as exact as two decimals are.
         labels: What carries labels ("by line", "by block", ...); empty where nothing does.
         span: Time from the first line to the last as published, or None.
         description: What was recorded, in a sentence.
         paper: The work that the log comes from and that asks to be cited too, or None.
-        line_tolerance: How many lines a count may exceed `lines` by: Loghub counts line ends, and some logs
-            lack the last one.
     """
 
     domain: str
@@ -108,7 +106,6 @@ class Archive:
     span: str | None
     description: str
     paper: str | None = None
-    line_tolerance: int = 1
 
     @property
     def url(self) -> str:
