@@ -96,12 +96,15 @@ class Stretches:
 
     def _fill_inline(self, views: NDArray[np.uint32], starts: Integers) -> None:
         """Put the bytes of short strings after their length, and zeros after them."""
-        lengths, words = views[:, 0], _words32(self.buffer)
-        longest = int(lengths.max(initial=0))
-        for word in range(-(-longest // 4)):
-            size = np.clip(lengths.astype(np.int64) - 4 * word, 0, 4)
-            views[:, 1 + word] = words[starts + 4 * word] & _FIRST_BYTES[size].astype(np.uint32)
-        views[:, 1 + -(-longest // 4) :] = 0
+        lengths, longest = views[:, 0], int(views[:, 0].max(initial=0))
+        words = _words64(self.buffer)[starts] & _FIRST_BYTES[np.minimum(lengths, _BYTES)]
+        views[:, 1] = words.astype(np.uint32)
+        views[:, 2] = words >> np.uint64(32) if longest > _BYTES // 2 else 0
+        views[:, 3] = 0
+        if longest > _BYTES:
+            rows = np.flatnonzero(lengths > _BYTES)
+            more = _FIRST_BYTES[lengths[rows] - _BYTES].astype(np.uint32)
+            views[rows, 3] = _words32(self.buffer)[starts[rows] + _BYTES] & more
 
     def translated(self, meaning: Callable[[str], str | None]) -> pl.Series | None:
         """What each string means, where there are few different ones.
@@ -126,7 +129,7 @@ class Stretches:
             name = meaning(word.tobytes().rstrip(b"\0").decode())
             if name is None or len(ends) > _FEW:
                 return None
-            code[same] = len(ends)
+            np.putmask(code, same, len(ends))
             names += name.encode()
             ends.append(len(names))
             left &= ~same
@@ -146,7 +149,7 @@ class Stretches:
         def good(word: NDArray[np.uint64]) -> Flags:
             return ((word + at_least) & ~(word + beyond) & ~word & _HIGH_BITS) == _HIGH_BITS
 
-        inside = _FIRST_BYTES[np.clip(lengths, 0, _BYTES)]
+        inside = _FIRST_BYTES[np.minimum(lengths, _BYTES)]
         found = good((words[self.starts] & inside) | (np.uint64(low * _ONES) & ~inside))
         if int(lengths.max(initial=0)) > _BYTES:
             # The last eight bytes, which overlap the first eight or meet them.
@@ -231,6 +234,12 @@ def _readable(found: Stretches, known: Flags | None) -> Stretches | None:
     padded = found.ends <= len(found.buffer) - PADDING
     keep = padded if known is None else known & padded
     return found if keep.all() else found.where(keep)
+
+
+def rows_of(buffer: Buffer, starts: Integers, length: int) -> NDArray[np.uint8]:
+    """A copy of the `length` bytes from each start on, all within the buffer; shape (rows, length)."""
+    windows = np.ndarray((len(buffer) - length + 1,), dtype=f"V{length}", buffer=buffer, strides=(1,))
+    return windows[starts].view(np.uint8).reshape(-1, length)
 
 
 def _bytes(buffer: Any) -> Buffer:

@@ -242,9 +242,10 @@ class Layout:
         else:
             empty = _NO_TEXT.new_from_index(0, len(lines))
             table = dict.fromkeys(_TEXTS, empty) | {"content": found.rest.stripped().strings()}
-        table |= {name: self._strings(name, field) for name, field in found.fields.items()}
-        if found.stamps is not None:
-            table["timestamp"] = found.stamps.repeats.texts
+        done = found.stamps is not None and bool(found.good.all())
+        for name, place in found.fields.items():
+            if not (done and name == "timestamp"):
+                table[name] = self._strings(name, place)
         if found.good.all():
             return table, found.stamps
         others = self._by_regex(lines.filter(pl.Series(~found.good)), self.pattern)

@@ -6,14 +6,14 @@ a run of rows and holds for all of it; the fraction is added by arithmetic on it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from biglog.logs.columns import Flags, Integers
+from biglog.logs.columns import Flags, Integers, Stretches, rows_of
 
 _WORD = 8
 _MICRO_DIGITS = 6
@@ -25,25 +25,28 @@ class Repeats:
     """Runs of neighbouring rows.
 
     Attributes:
-        texts: The column; shape (rows,).
+        rows: How many rows there are.
         firsts: Row of each run's first text; shape (runs,).
         first_texts: The text of each run's first row; shape (runs,).
         micros: Microseconds that the varying digits of each text stand for; None if runs are of equal texts.
+        absent: Rows without a text, which count to the run before them; None if there are none.
     """
 
-    texts: pl.Series
+    rows: int
     firsts: Integers
     first_texts: pl.Series
     micros: Integers | None = None
+    absent: pl.Series | None = None
 
     @property
     def counts(self) -> Integers:
         """Rows of each run; shape (runs,)."""
-        return np.diff(self.firsts, append=len(self.texts))
+        return np.diff(self.firsts, append=self.rows)
 
     def spread_flags(self, flags: pl.Series) -> Flags:
-        """A Boolean of each run to all its rows; shape (rows,)."""
-        return np.repeat(flags.to_numpy(), self.counts)
+        """A Boolean of each run to all its rows, false where there is no text; shape (rows,)."""
+        spread = np.repeat(flags.to_numpy(), self.counts)
+        return spread if self.absent is None else spread & ~self.absent.to_numpy()
 
     def spread_times(self, times: pl.Series) -> pl.Series:
         """The time (UTC) of each run's first row to all its rows, moved by the digits they differ in."""
@@ -56,9 +59,9 @@ class Repeats:
             micros = np.repeat(values - self.micros[self.firsts], self.counts) + self.micros
         stamps = pa.Array.from_buffers(array.type, len(micros), [None, pa.py_buffer(micros)])
         column = pl.Series(times.name, stamps)
-        if not times.null_count():
-            return column
-        return column.set(pl.Series(self.spread_flags(times.is_null())), None)
+        if times.null_count():
+            column = column.set(pl.Series(np.repeat(times.is_null().to_numpy(), self.counts)), None)
+        return column if self.absent is None else column.set(self.absent, None)
 
 
 def find_repeats(texts: pl.Series, fraction_at: int | None = None) -> Repeats:
@@ -72,28 +75,45 @@ def find_repeats(texts: pl.Series, fraction_at: int | None = None) -> Repeats:
         The runs. Digits make no difference only where all texts have the same length and a fraction in the
         same place.
     """
-    table = _table(texts)
+    nulls = texts.null_count()
+    if 0 < nulls < len(texts):
+        runs = find_repeats(texts.forward_fill().backward_fill(), fraction_at)
+        return replace(runs, absent=texts.is_null())
+    table = None if nulls else _table(texts)
     if table is None:
         changed = texts.ne_missing(texts.shift(1)).to_numpy().copy()
-        return _runs(texts, changed, None)
+        changed[:1] = True
+        return Repeats(len(texts), np.flatnonzero(changed), texts.filter(pl.Series(changed)))
+    firsts, micros = _runs(table, fraction_at)
+    return Repeats(len(texts), firsts, texts[firsts], micros)
+
+
+def find_repeats_in(texts: Stretches, fraction_at: int | None = None) -> Repeats:
+    """`find_repeats` for stretches of a buffer, where texts of one length need not be copied out of it."""
+    lengths = texts.lengths
+    length = int(lengths[0]) if len(lengths) else 0
+    if not length or not (lengths == length).all():
+        return find_repeats(texts.strings(), fraction_at)
+    firsts, micros = _runs(rows_of(texts.buffer, texts.starts, length), fraction_at)
+    heads = Stretches(texts.buffer, texts.starts[firsts], texts.ends[firsts])
+    return Repeats(len(lengths), firsts, heads.strings(), micros)
+
+
+def _runs(table: NDArray[np.uint8], fraction_at: int | None) -> tuple[Integers, Integers | None]:
+    """First rows of runs in a table of bytes, and the microseconds of all rows if runs differ in these."""
     length = table.shape[1]
     digits = 0 if fraction_at is None else _fraction_digits(table, fraction_at)
     if fraction_at is None or not digits:
-        return _runs(texts, _changed(table, 0, length), None)
+        return np.flatnonzero(_changed(table, 0, length)), None
     rest = fraction_at + digits
     changed = _changed(table, 0, fraction_at) | _changed(table, rest, length)
-    return _runs(texts, changed, _micros(table[:, fraction_at:rest]))
-
-
-def _runs(texts: pl.Series, changed: Flags, micros: Integers | None) -> Repeats:
-    changed[:1] = True
-    return Repeats(texts, np.flatnonzero(changed), texts.filter(pl.Series(changed)), micros)
+    return np.flatnonzero(changed), _micros(table[:, fraction_at:rest])
 
 
 def _table(texts: pl.Series) -> NDArray[np.uint8] | None:
     """The bytes of texts of one length, shape (rows, length); None where lengths differ."""
     array = texts.to_arrow(compat_level=pl.CompatLevel.oldest())
-    if array.null_count or len(array) == 0:
+    if len(array) == 0:
         return None
     _, offsets, data = array.buffers()
     bounds = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
@@ -127,8 +147,9 @@ def _micros(digits: NDArray[np.uint8]) -> Integers:
 
 
 def _changed(table: NDArray[np.uint8], start: int, end: int) -> Flags:
-    """Whether a row's bytes from `start` to `end` differ from those of the row before."""
+    """Whether a row's bytes from `start` to `end` differ from those of the row before; the first row does."""
     changed = np.zeros(len(table), dtype=np.bool_)
+    changed[0] = True
     last = end - _WORD
     # Whole words, the last of which may overlap the one before it; single bytes where there is no word.
     words = [*range(start, last, _WORD), last] if last >= start else []

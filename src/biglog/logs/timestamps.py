@@ -16,8 +16,8 @@ from typing import Literal
 import polars as pl
 
 from biglog.errors import InputError
-from biglog.logs.columns import Flags
-from biglog.logs.repeats import Repeats, find_repeats
+from biglog.logs.columns import Flags, Stretches
+from biglog.logs.repeats import Repeats, find_repeats, find_repeats_in
 
 UTC_MICROSECONDS = pl.Datetime("us", "UTC")
 
@@ -207,6 +207,11 @@ class Stamps:
     def of(cls, texts: pl.Series, form: TimestampFormat) -> Stamps:
         """The stamps of a String column; null where a line has no timestamp."""
         return cls(find_repeats(texts, form.fraction_at), form)
+
+    @classmethod
+    def at(cls, texts: Stretches, form: TimestampFormat) -> Stamps:
+        """The stamps that stand in a buffer."""
+        return cls(find_repeats_in(texts, form.fraction_at), form)
 
     def matches(self) -> Flags:
         """Whether each text is written as the format says, be it a point in time or not; shape (rows,)."""

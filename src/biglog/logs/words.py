@@ -2,9 +2,9 @@ r"""Headers of words with single spaces between them, read without a regex.
 
 Where a layout begins with fields that hold no space, the spaces of a line say where they stand, and each
 field is checked by itself: by comparing eight bytes at a time where it is a run of digits or capitals, else
-by its own regex on the few distinct values it has. A line that looks otherwise in any way (two spaces, a field
-that does not fit, an end in the middle) is left to the regex of the whole header. So what is read here is what
-that regex would read: a field without spaces between two spaces can be matched in one way only.
+by its own regex on the few distinct values it has. A line that looks otherwise in any way (two spaces, a
+field that does not fit, an end in the middle) is left to the regex of the whole header. So what is read here
+is what that regex would read: a field without spaces between two spaces can be matched in one way only.
 
 What follows the words (an optional `(<Component>(\[<Pid>\])?: )?`, a thread's name with spaces) has a regex
 of its own, which starts where they end.
@@ -81,7 +81,7 @@ class Found:
     Attributes:
         good: Whether a line begins as planned; shape (rows,). Nothing else holds for other lines.
         fields: Fields by column.
-        stamps: The timestamps, or None if the plan has none.
+        stamps: The timestamps if the plan has any and all lines are good.
         rest: Each line without these words and the space after them; shape (rows,).
     """
 
@@ -178,15 +178,21 @@ def read_words(plan: Plan, lines: pl.Series) -> Found | None:
     if text is None:
         return None
     places, start, good = _places(text, len(plan.words), closing=not plan.rest)
-    if good.mean() < _ENOUGH:
+    if np.count_nonzero(good) < _ENOUGH * len(good):
         return None
-    rest = Stretches(text.buffer, start, text.ends)
     fields = [_field(text.buffer, place, word, good) for place, word in zip(places, plan.words, strict=True)]
-    for word, found in zip(plan.words, fields, strict=True):
-        good &= _check(word, found)
-    columns = {word.column: found for word, found in zip(plan.words, fields, strict=True) if word.column}
-    stamps = _stamps(plan, fields, rest, good)
-    return Found(good, columns, stamps, rest if good.all() else rest.where(good))
+    for word, field in zip(plan.words, fields, strict=True):
+        good &= _check(word, field)
+    columns = {word.column: field for word, field in zip(plan.words, fields, strict=True) if word.column}
+    stamps = None
+    if plan.stamp is not None and plan.form is not None:
+        first, last = plan.stamp
+        columns["timestamp"] = Stretches(text.buffer, fields[first].starts, fields[last].ends)
+        stamps = _stamps(columns["timestamp"], plan.form, good)
+    rest = Stretches(text.buffer, start, text.ends)
+    if good.all():
+        return Found(good, columns, stamps, rest)
+    return Found(good, {name: field.where(good) for name, field in columns.items()}, None, rest.where(good))
 
 
 def _places(text: Stretches, count: int, *, closing: bool) -> tuple[list[Stretches], Integers, Flags]:
@@ -200,17 +206,17 @@ def _places(text: Stretches, count: int, *, closing: bool) -> tuple[list[Stretch
     spaces = np.flatnonzero(text.buffer == _SPACE)
     spaces = np.append(spaces, np.full(count, len(text.buffer)))
     first = np.searchsorted(spaces, text.starts)
-    places, start = [], text.starts
+    places, start, end = [], text.starts, text.starts
     good = np.ones(len(start), dtype=np.bool_)
     for number in range(count):
         end = spaces[first + number]
         if closing and number == count - 1:
             end = np.minimum(end, text.ends)
-            good &= end > start
-        else:
-            good &= (end > start) & (end < text.ends)
+        # Where two spaces follow each other, or the line begins with one, there is an empty word.
+        good &= end > start
         places.append(Stretches(text.buffer, start, end))
         start = end + 1
+    good &= end <= text.ends if closing else end < text.ends
     start = np.minimum(start, text.ends)
     return places, start, good & ((text.buffer[start] != _SPACE) | (start == text.ends))
 
@@ -249,17 +255,14 @@ def _fits(values: pl.Series, pattern: str) -> Flags:
     return values.is_in(distinct.filter(fits).implode()).to_numpy()
 
 
-def _stamps(plan: Plan, fields: list[Stretches], rest: Stretches, good: Flags) -> Stamps | None:
-    """The timestamps; lines with something else in their place are not good any more."""
-    if plan.stamp is None or plan.form is None:
-        return None
-    first, last = plan.stamp
-    place = Stretches(rest.buffer, fields[first].starts, fields[last].ends)
-    if plan.form.zoned:
-        following = fields[last + 1].starts if last + 1 < len(fields) else rest.starts
-        after = rest.buffer[following]
+def _stamps(place: Stretches, form: TimestampFormat, good: Flags) -> Stamps:
+    """The timestamps of good lines; lines with something else in their place are not good any more."""
+    if form.zoned:
+        following = place.buffer[place.ends + 1]
         for byte in _ZONE_BEGINS:
-            good &= after != byte
-    stamps = Stamps.of((place if good.all() else place.where(good)).strings(), plan.form)
-    good &= stamps.matches()
+            good &= following != byte
+    if not good.all():
+        place = Stretches(place.buffer, place.starts[good], place.ends[good])
+    stamps = Stamps.at(place, form)
+    good[good] = stamps.matches()
     return stamps
