@@ -234,6 +234,13 @@ def test_same_key_twice_escapes_and_odd_types():
     assert frame["bad_timestamp"].to_list() == [False, False, False, False, True, False]
 
 
+def test_a_broken_line_changes_nothing_about_its_neighbours():
+    lines = ['{"msg":"half \\ud800"}', '{"msg":"pair \\ud83d\\ude00"}', '{"msg":"plain"}']
+    alone = read(lines)
+    assert alone["has_header"].to_list() == [False, True, True]
+    assert read([*lines, '{"msg":broken}', '{"msg":1e999}']).head(3).equals(alone)
+
+
 def test_keys_with_escapes_are_found_in_long_files_too():
     lines = ['{"msg":"plain"}'] * 300 + ['{"m\\u0073g":"hidden","l\\/evel":1}']
     assert read(lines)["content"][-1] == "hidden"

@@ -13,6 +13,7 @@ import polars as pl
 
 # A key with an escape in it is not found by its text.
 _ESCAPED_KEY = r'\\[u/][^"\\:]*"\s*:'
+_SURROGATE = r"\\u[dD][89a-fA-F]"
 _MANY = 256
 
 
@@ -101,14 +102,25 @@ def _attributes(texts: pl.Series, paths: dict[str, str]) -> dict[str, pl.Series]
 def _top_level(objects: pl.Series, keys: list[str]) -> tuple[pl.DataFrame, pl.Series]:
     """Values by key, as texts, and which texts are valid JSON; all null where one is not."""
     schema = dict.fromkeys(_occurring(objects, keys), pl.String())
-    frame = _parsed(objects, schema)
+    # Half a surrogate pair is taken by one reader and not by the other: the stricter one decides, always.
+    doubtful = objects.str.contains(_SURROGATE)
+    valid = _strictly_valid(objects, doubtful)
+    frame = _parsed(objects if valid.all() else objects.set(~valid, "{}"), schema)
     if frame is not None:
-        return frame, pl.Series([True]).new_from_index(0, len(objects))
+        return frame, valid
     # The slower reader tells text by text which are no JSON; the two differ on a few oddities.
-    valid = objects.str.json_path_match("$").is_not_null()
+    valid = _strictly_valid(objects, ~doubtful) & valid
     parts = list(_halved(objects.set(~valid, "{}"), schema))
     odd = pl.concat([pl.Series([good]).new_from_index(0, len(part)) for part, good in parts])
     return pl.concat([part for part, _ in parts]), valid & odd
+
+
+def _strictly_valid(objects: pl.Series, doubtful: pl.Series) -> pl.Series:
+    """Which texts are JSON, where that is doubtful; True elsewhere."""
+    if not doubtful.any():
+        return ~doubtful
+    valid = objects.filter(doubtful).str.json_path_match("$").is_not_null()
+    return valid.gather(_positions(doubtful)).fill_null(True)
 
 
 def _occurring(objects: pl.Series, keys: list[str]) -> list[str]:
@@ -137,7 +149,7 @@ def _parsed(objects: pl.Series, schema: dict[str, pl.String]) -> pl.DataFrame | 
     """Values by key of one text a line, or None if there is one that is no JSON."""
     if objects.is_empty():
         return pl.DataFrame(schema=schema)
-    data = objects.str.join("\n").item().encode()
+    data = objects.str.join("\n").cast(pl.Binary).item()
     try:
         frame = pl.read_ndjson(data, schema=schema, ignore_errors=True)
     except pl.exceptions.PolarsError:
