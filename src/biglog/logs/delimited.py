@@ -7,6 +7,7 @@ time, the level, the message. A row then is one regex with a group for each colu
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -385,16 +386,16 @@ def _outside_quotes(lines: pl.Series, table: Table) -> pl.Series | None:
     odd = counted.str.count_matches('"', literal=True) % 2 == 1
     if not odd.any():
         return None
-    opening = odd & lines.str.contains(f'^(?:{table.cell}{table.between})*"')
-    rows = pl.Series([], dtype=pl.UInt32)
+    opening = odd & lines.str.contains(table.open_row)
+    rows: list[int] = []
     if table.time is not None:
         before = f"(?:{table.cell}{table.between}){{{table.roles['timestamp'][0]}}}"
         after = f'"?(?:{table.between}|$)'
-        rows = lines.str.contains(f'^{before}"?(?:{table.time}){after}').arg_true()
+        rows = lines.str.contains(f'^{before}"?(?:{table.time}){after}').arg_true().to_list()
     return _state(odd.arg_true().to_list(), set(opening.arg_true().to_list()), rows, len(lines))
 
 
-def _state(odd: list[int], opening: set[int], rows: pl.Series, height: int) -> pl.Series:
+def _state(odd: list[int], opening: set[int], rows: list[int], height: int) -> pl.Series:
     """Which lines begin outside of quotes.
 
     Args:
@@ -408,10 +409,10 @@ def _state(odd: list[int], opening: set[int], rows: pl.Series, height: int) -> p
     for place, line in enumerate(odd):
         if line < closed or line not in opening:
             continue
-        following = rows.search_sorted(line, "right")
+        following = bisect_right(rows, line)
         end = min(
             odd[place + 1] + 1 if place + 1 < len(odd) else height,
-            int(rows[following]) if following < len(rows) else height,
+            rows[following] if following < len(rows) else height,
             line + _OPEN_LINES,
         )
         inside.extend(range(line + 1, end))
