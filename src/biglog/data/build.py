@@ -14,7 +14,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -40,6 +40,7 @@ TASK_BYTES: Final = 32 << 20
 """Small sources are read together until they have so many bytes on disk."""
 
 _AT_MOST_SOURCES: Final = 64
+_FEW_ROWS: Final = 1 << 18
 Progress = Callable[[int], None]
 """Told how many lines more have been read."""
 
@@ -132,8 +133,9 @@ def build(
         session=session,
     )
     protocol = failures.protocol_of(files, history_seconds=history_seconds, horizon_seconds=horizon_seconds)
-    with _workplace(Path(out), files.domain) as (temporary, target):
-        work = _Work(files, executor or LocalExecutor(), temporary, target, shard_bytes)
+    with _workplace(Path(out), files.domain) as (temporary, target), ExitStack() as own:
+        executor = executor or own.enter_context(LocalExecutor())
+        work = _Work(files, executor, temporary, target, shard_bytes)
         record = _build(work, tables, grouping, protocol, redactor, progress)
         (target / RECORD).write_text(
             json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
@@ -227,6 +229,9 @@ def _build(
     if set(wanted) & {"lines", "windows", "failures"} and items:
         work.labels = _write_labels(work)
         records, runs = _read(work, items, redactor, progress)
+        if sum(run.rows for run in runs) < _FEW_ROWS:
+            # To start a process would take longer.
+            work.executor = LocalExecutor(1)
         made["lines"], shards = _lines(work, runs)
         if "windows" in wanted:
             made["windows"] = _windows(work, grouping, shards, made["lines"])

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
@@ -41,7 +42,8 @@ class Executor(Protocol):
 class LocalExecutor:
     """Runs tasks on this machine, in this process or in several.
 
-    Worker processes are spawned anew, with the threads of Polars shared out among them.
+    Worker processes are spawned when they are first needed, with the threads of Polars shared out among them,
+    and wait for further tasks until the executor is closed, left (it is a context manager) or forgotten.
 
     Args:
         processes: How many tasks run at a time; None takes as many as this process may use cores, 1 runs
@@ -55,6 +57,7 @@ class LocalExecutor:
         if processes is not None and processes < 1:
             raise InputError(f"{processes} processes can do nothing", remedy="Give 1 or more")
         self.processes = processes or _cores()
+        self._pool: ProcessPoolExecutor | None = None
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
         """Applies a function to every item, as `Executor.map` says.
@@ -67,21 +70,39 @@ class LocalExecutor:
         return self._in_processes(function, items)
 
     def _in_processes(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-        workers = min(self.processes, len(items))
-        context = multiprocessing.get_context("spawn")
-        with _threads_each(max(1, _cores() // workers)):
-            pool = ProcessPoolExecutor(workers, mp_context=context)
-            futures: list[Future[Result]] = [pool.submit(function, item) for item in items]
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.processes, mp_context=context)
+        futures: deque[Future[Result]] = deque()
         try:
+            # Processes are started as tasks come in.
+            with _threads_each(max(1, _cores() // self.processes)):
+                futures.extend(self._pool.submit(function, item) for item in items)
             # A result is let go of once it is handed on.
             while futures:
-                yield futures.pop(0).result()
+                yield futures.popleft().result()
         except BrokenProcessPool as error:
+            self.close()
             raise OutputError(
                 "a worker process died", remedy="Give fewer processes, or a machine with more memory"
             ) from error
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            for future in futures:
+                future.cancel()
+            # What has begun must not go on writing once its caller has given up.
+            wait(futures)
+
+    def close(self) -> None:
+        """Ends the worker processes."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def __enter__(self) -> LocalExecutor:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
 
 def _cores() -> int:

@@ -35,7 +35,7 @@ ORDER: Final = ("key", "item", "position")
 _ROW_GROUP: Final = 1 << 15
 _NAMED_LINES: Final = 5
 _REDACTED: Final = ("content", "session_id", "host")
-_COLUMNS: Final = tuple(name for name in LINES.names if name != "line_id")
+_COLUMNS: Final = tuple(name for name in LINES.names if name not in ("line_id", "normal_form"))
 
 
 class Redacts(Protocol):
@@ -138,7 +138,6 @@ class SourceRecord:
         name: What the tables call it.
         report: What the reader says.
         rows: Rows it gave.
-        layouts: Rows by the layout that read them.
         start: Earliest timestamp.
         end: Latest timestamp.
         first_without_header: Numbers of the first lines without header.
@@ -151,7 +150,6 @@ class SourceRecord:
     name: str
     report: SourceReport
     rows: int = 0
-    layouts: dict[str, int] = field(default_factory=dict)
     start: datetime | None = None
     end: datetime | None = None
     first_without_header: list[int] = field(default_factory=list)
@@ -219,7 +217,7 @@ def _batches(reader: Iterator[RecordBatch]) -> Iterator[RecordBatch]:
 def _rows(
     frame: pl.DataFrame, domain: Domain, name: str, session: str | None, task: ReadTask, labelled: bool
 ) -> pl.DataFrame:
-    """The columns of the table but `line_id`."""
+    """The columns of the table but `line_id` and `normal_form`."""
     sessions = session_ids(frame, domain)
     if session is not None:
         sessions = pl.Series("session_id", [session]).new_from_index(0, len(frame))
@@ -231,7 +229,6 @@ def _rows(
     if task.redactor is not None:
         shown = [task.redactor.redact(rows[column]).alias(column) for column in _REDACTED]
         rows = rows.with_columns(shown)
-    rows = rows.with_columns(normal_forms(rows["content"]).alias("normal_form"))
     return rows.select(_COLUMNS)
 
 
@@ -287,6 +284,8 @@ class _Runs:
     def write(self, rows: pl.DataFrame, order: str) -> Run:
         path = self._task.folder / f"{self._task.number:06}-{self._written:06}.parquet"
         self._written += 1
+        # Here, as contents repeat themselves from source to source.
+        rows = rows.with_columns(normal_forms(rows["content"]).alias("normal_form"))
         rows.write_parquet(path, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP)
         return Run(path, len(rows), path.stat().st_size, rows[order][0], rows[order][-1])
 
@@ -361,8 +360,6 @@ class _Clock:
     def see(self, frame: pl.DataFrame) -> None:
         record = self._record
         record.rows += len(frame)
-        for layout, rows in frame["layout"].value_counts().iter_rows():
-            record.layouts[layout] = record.layouts.get(layout, 0) + rows
         _note(record.first_without_header, frame.filter(~pl.col("has_header")))
         _note(record.first_bad_timestamps, frame.filter("has_header", pl.col("timestamp").is_null()))
         timed = frame.filter("has_header", pl.col("timestamp").is_not_null())
