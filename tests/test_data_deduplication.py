@@ -1,6 +1,9 @@
 """Distinct normal forms: counts that add up whatever the bounds, and near duplicates that are near."""
 
 import gzip
+import json
+import subprocess
+import sys
 from collections import Counter
 from itertools import pairwise
 
@@ -156,3 +159,28 @@ def test_compressed_sources_and_archives_count_too(tmp_path):
     packed.write_bytes(gzip.compress(SAMPLES[0].read_bytes()))
     found = count_forms([packed], tmp_path / "forms.parquet")
     assert found.lines == len(SAMPLES[0].read_bytes().splitlines())
+
+
+def test_the_command_counts_and_marks(tmp_path):
+    out = tmp_path / "forms.parquet"
+    command = [sys.executable, "-m", "biglog.cli", "datasets", "deduplicate", *map(str, SAMPLES)]
+    done = subprocess.run(
+        [*command, "--out", str(out), "--near", "0.6", "--num-proc", "1", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found, frame = json.loads(done.stdout), pl.read_parquet(out)
+    assert found["lines"] == frame["count"].sum()
+    assert found["normal_forms"] == len(frame) > found["kept"] == frame["representative"].n_unique()
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_the_command_refuses_before_it_counts(tmp_path):
+    command = [sys.executable, "-m", "biglog.cli", "datasets", "deduplicate", str(SAMPLES[0])]
+    options = ["--out", str(tmp_path / "forms.parquet"), "--near", "7"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert not list(tmp_path.iterdir())

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -198,6 +198,42 @@ def build(
     from biglog.datasets_terminal import print_built
 
     print_built(reports, _console())
+
+
+@app.command(epilog="Example: biglog datasets deduplicate 'logs/*.gz' --out forms.parquet --near 0.9")
+def deduplicate(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Logs: paths, folders, archives, glob patterns.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Parquet file of distinct normal forms and counts.")],
+    near: Annotated[
+        float | None,
+        typer.Option(help="Also name the form that stands for near duplicates of this similarity, 0 to 1."),
+    ] = None,
+    num_proc: Annotated[
+        int | None, typer.Option("--num-proc", min=1, help="Processes. Default: one a core.")
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option("--ray", metavar="ADDRESS", help="Count on a Ray cluster, such as auto.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Reduce logs of any size to their distinct normal forms, with counts and where each first occurs."""
+    from biglog.data.deduplication import check_near, count_forms, mark_near
+    from biglog.logs.sources import expand
+
+    if near is not None:
+        check_near(near)
+    names = [source.name for source in expand(files)]
+    with _executor(num_proc, ray) as executor:
+        found = count_forms(names, out, executor=executor)
+        if near is not None:
+            found = replace(found, kept=mark_near(out, threshold=near, executor=executor))
+    if as_json:
+        _print_json(asdict(found))
+        return
+    kept = "" if found.kept is None else f", {found.kept:,} of them not nearly equal to a more frequent one"
+    typer.echo(f"{found.lines:,} lines, {found.normal_forms:,} normal forms{kept} -> {out}")
 
 
 @app.command(epilog="Example: biglog datasets publish ./tables owner/loghub --dry-run")

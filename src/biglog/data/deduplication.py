@@ -12,6 +12,7 @@ candidate is verified by its exact Jaccard similarity, so that no two forms merg
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import zlib
@@ -62,11 +63,13 @@ class FormCount:
         lines: Lines read.
         normal_forms: Distinct normal forms among them.
         path: The Parquet file that holds them.
+        kept: Normal forms that stand for themselves, where near duplicates were merged; else None.
     """
 
     lines: int
     normal_forms: int
     path: Path
+    kept: int | None = None
 
 
 @dataclass(frozen=True)
@@ -242,7 +245,7 @@ def merge_near(
     Raises:
         InputError: The threshold or a size makes no sense, or `datasketch` is not installed.
     """
-    _check_near(threshold, ngram, num_perm)
+    check_near(threshold, ngram, num_perm)
     order = forms.select(pl.int_range(pl.len()).alias("row"), "normal_form", "count").sort(
         ["count", "normal_form"], descending=[True, False]
     )
@@ -253,6 +256,33 @@ def merge_near(
         similarity=pl.Series([similarity for _, similarity in chosen], dtype=pl.Float64),
     ).sort("row")
     return forms.with_columns(found["representative"], found["similarity"])
+
+
+def mark_near(path: Path, *, threshold: float, executor: Executor | None = None) -> int:
+    """Adds to a file of counted forms which form stands for each (see `merge_near`).
+
+    Args:
+        path: What `count_forms` wrote; it is replaced.
+        threshold: Least Jaccard similarity, 0..1.
+        executor: What computes the MinHashes; None does it in this process.
+
+    Returns:
+        How many forms stand for themselves.
+
+    Raises:
+        InputError: The threshold makes no sense, or `datasketch` is not installed.
+        OutputError: The file cannot be written.
+    """
+    merged = merge_near(pl.read_parquet(path), threshold=threshold, executor=executor)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        merged.write_parquet(temporary, compression="zstd")
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write ({error})", where=path, remedy="Check folder and space") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return int((merged["representative"] == merged["normal_form"]).sum())
 
 
 def kept_forms(merged: pl.DataFrame) -> pl.DataFrame:
@@ -273,7 +303,12 @@ def kept_forms(merged: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _check_near(threshold: float, ngram: int, num_perm: int) -> None:
+def check_near(threshold: float, ngram: int = NGRAM, num_perm: int = NUM_PERM) -> None:
+    """Checks what `merge_near` needs, before long work begins.
+
+    Raises:
+        InputError: The threshold or a size makes no sense, or `datasketch` is not installed.
+    """
     if not 0 < threshold <= 1:
         raise InputError(f"a similarity of {threshold} makes no sense", remedy="Give a threshold in (0, 1]")
     if ngram < 1 or num_perm < 2:
