@@ -32,6 +32,10 @@ _FIRST_BYTES: Final = np.array([(1 << 8 * size) - 1 for size in range(_BYTES + 1
 _ONES: Final = 0x0101010101010101
 _HIGH_BITS: Final = np.uint64(0x80 * _ONES)
 
+# Until it has seen a block of this size come and go, glibc gives the memory of each batch back to the system,
+# which hands it out again page by page: a fifth of the time. (The block itself is never touched.)
+np.empty((32 << 20) - (16 << 10), dtype=np.uint8)
+
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Buffer = NDArray[np.uint8]
