@@ -164,8 +164,8 @@ def test_an_empty_file(analyze, tmp_path: Path) -> None:
     failed(analyze(tmp_path / "empty.log"), "empty.log", "empty")
 
 
-def test_a_folder(analyze, tmp_path: Path) -> None:
-    failed(analyze(tmp_path), str(tmp_path), "*")
+def test_a_folder_without_files(analyze, tmp_path: Path) -> None:
+    failed(analyze(tmp_path), str(tmp_path), "no file in this folder")
 
 
 def test_a_binary_file(analyze) -> None:

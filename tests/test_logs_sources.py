@@ -344,6 +344,11 @@ def test_every_byte_is_a_character_of_its_own():
     assert to_utf8(b"plain \xc3\xa4\n") == b"plain \xc3\xa4\n"
 
 
+def test_utf_8_is_not_mistaken_where_a_sample_is_cut():
+    data = "Straße, Füße und Gruß".encode()
+    assert not any(is_single_byte(data[:cut]) for cut in range(len(data) + 1))
+
+
 def test_an_encoding_that_shows_late_is_recognised_too():
     data = LOG + b"all ASCII so far\n" * 5000 + GERMAN.encode("cp1252")
     lines, report = read(data, batch_bytes=1 << 16)

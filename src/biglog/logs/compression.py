@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+import pyarrow as pa
+
 from biglog.errors import InputError
 
 BLOCK: Final = 1 << 20
@@ -322,9 +324,6 @@ class _Sips:
 
 
 def _arrow(codec: str, feed: Feed) -> Iterator[bytes]:
-    # Loading Arrow takes longer than reading most logs.
-    import pyarrow as pa
-
     stream = pa.CompressedInputStream(pa.PythonFile(_Sips(feed), mode="r"), codec)
     while True:
         buffer = bytearray(BLOCK >> 4)

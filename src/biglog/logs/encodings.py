@@ -22,6 +22,7 @@ _ENCODED: Final = {bytes([byte]): character.encode() for byte, character in enum
 _LETTERS: Final = b"".join(byte for byte in _ENCODED if _TABLE[byte[0]].isalpha())
 _HIGH: Final = re.compile(rb"[\x80-\xff]")
 _HIGH_LINE: Final = re.compile(rb"^[^\n\x80-\xff]*+[\x80-\xff][^\n]*+", re.MULTILINE)
+_CUT_CHARACTER: Final = re.compile(rb"[\xc2-\xf4][\x80-\xbf]{0,2}\Z")
 _HIGH_RUN: Final = re.compile(rb"[\x80-\xff]+")
 # One or two foreign letters, with an ASCII letter beside them: more in a row are another script.
 _WORD: Final = re.compile(
@@ -37,9 +38,9 @@ def is_single_byte(sample: bytes) -> bool:
     letters of Windows-1252 beside an ASCII letter, at least three of them.
 
     Args:
-        sample: Some of the text; its last line may be cut.
+        sample: Some of the text; it may be cut within a character.
     """
-    high_lines = _HIGH_LINE.findall(sample)
+    high_lines = _HIGH_LINE.findall(_CUT_CHARACTER.sub(b"", sample))
     lines = [line for line in high_lines if not _is_utf8(line)]
     if not lines or 5 * len(lines) < 4 * len(high_lines):
         return False
