@@ -11,6 +11,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from biglog.errors import InputError
+from biglog.logs.record import read_logs
 from biglog.logs.structured import STRUCTURED
 from biglog.logs.timestamps import Clock
 
@@ -149,6 +150,13 @@ def test_a_table_that_was_asked_for_lacks_its_message(lines, message):
     with pytest.raises(InputError, match=message):
         FORMATS["csv"].learn(pl.Series(lines))
     assert FORMATS["csv"].match(pl.Series(lines)) == 0
+
+
+def test_the_error_names_the_file(tmp_path):
+    log = tmp_path / "own.csv"
+    log.write_text("a,b\n1,2\n3,4\n")
+    with pytest.raises(InputError, match=r"own\.csv:1: no column of this csv table holds the message"):
+        read_logs(log, layout="csv").read()
 
 
 def test_a_table_that_was_asked_for_may_have_any_names():

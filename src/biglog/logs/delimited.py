@@ -293,7 +293,7 @@ def _with_roles(shape: Table, lines: pl.Series, *, certain: bool) -> Table | Non
         roles = _roles_by_value(sample)
         if certain and not ({"timestamp", "level"} <= roles.keys() and shape.width > 2):
             return None
-    roles = roles if "content" in roles else {**roles, **_widest(sample, roles)}
+    roles = roles if "content" in roles else {**roles, **_widest(sample, roles, certain=certain)}
     if "content" not in roles:
         return None
     return replace(shape, header=lines[0] if titled else None, roles=roles, time=_time_pattern(sample, roles))
@@ -359,13 +359,15 @@ def _roles_by_value(sample: pl.DataFrame) -> dict[str, tuple[int, ...]]:
     return roles
 
 
-def _widest(sample: pl.DataFrame, roles: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """The column of the longest texts as content, if a third of them are several words."""
+def _widest(
+    sample: pl.DataFrame, roles: Mapping[str, tuple[int, ...]], *, certain: bool
+) -> dict[str, tuple[int, ...]]:
+    """The column of the longest texts as content, if a third (some, where not certain) are several words."""
     taken = {at for columns in roles.values() for at in columns}
     lengths = {}
     for at in set(range(sample.width)) - taken:
         values = sample[f"c{at}"]
-        if 3 * values.str.contains(r"\pL+\s+\S").sum() >= max(1, len(values)):
+        if (3 if certain else len(values)) * values.str.contains(r"\pL+\s+\S").sum() >= max(1, len(values)):
             lengths[at] = values.str.len_chars().sum()
     return {"content": (max(lengths, key=lengths.__getitem__),)} if lengths else {}
 

@@ -215,7 +215,7 @@ class LogReader:
         runs = log.runs(self._batch_bytes, self._max_line_bytes)
         head, first = _head(runs)
         if head:
-            choice = chosen(self._layout, first) if self._layout else choose(first)
+            choice = _chosen(self._layout, first, log.source.name) if self._layout else choose(first)
             row.layout, row.confidence, row.encoding = choice.name, choice.confidence, log.encoding
             for frame in self._frames(chain(head, runs), choice, log, row):
                 yield RecordBatch(log.source.name, row.layout, frame)
@@ -244,6 +244,14 @@ class LogReader:
     def _clock(self, form: Format, log: OpenLog) -> Clock:
         own = form.zone if isinstance(form, Layout) else "UTC"
         return Clock(zone=self._zone or own, written=log.written, year=self._year)
+
+
+def _chosen(form: Format, lines: pl.Series, where: str) -> Choice:
+    """The format that the caller chose; what it lacks in this source is said with the source's name."""
+    try:
+        return chosen(form, lines)
+    except InputError as error:
+        raise InputError(error.problem, where=where, line=error.line, remedy=error.remedy) from error
 
 
 def _head(runs: Iterator[Run]) -> tuple[list[Run], pl.Series]:
