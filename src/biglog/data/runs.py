@@ -23,7 +23,7 @@ from biglog.errors import InputError
 from biglog.logs.domains import DOMAINS, Domain
 from biglog.logs.grouping import session_ids
 from biglog.logs.masking import normal_forms
-from biglog.logs.record import RecordBatch, SourceReport, read_logs
+from biglog.logs.record import BATCH_LINES, RecordBatch, SourceReport, read_logs
 
 RUN_ROWS: Final = 1 << 18
 RUN_BYTES: Final = 1 << 28
@@ -185,7 +185,7 @@ def read_sources(task: ReadTask) -> ReadResult:
 
 def _read_item(task: ReadTask, item: SourceItem, runs: _Runs) -> list[SourceRecord]:
     domain = DOMAINS[task.domain]
-    reader = read_logs([item.path], year=item.year)
+    reader = read_logs([item.path], year=item.year, batch_lines=min(task.run_rows, BATCH_LINES))
     records: dict[str, SourceRecord] = {}
     position = 0
     for source, batches in groupby(_batches(iter(reader)), key=lambda batch: batch.source):
