@@ -1,23 +1,19 @@
-"""Which layout a log has: generic layouts beside the sixteen domains, and the choice on its first lines."""
+"""Which layout a log has: the choice on its first lines, and a user's own choice."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
 from biglog.errors import InputError
-from biglog.logs.blocks import BLOCKS
-from biglog.logs.domains import DOMAINS, SYSLOG_HOST, SYSLOG_TAG
+from biglog.logs.domains import DOMAINS
 from biglog.logs.formats import PLAIN, Format, Layout, layout_from_notation
 from biglog.logs.framing import unread
+from biglog.logs.layouts import BARE, LAYOUTS
 from biglog.logs.patterns import is_pattern, layout_from_pattern
-from biglog.logs.structured import STRUCTURED
-from biglog.logs.timestamps import FORMATS
 
 SAMPLE_LINES: Final = 1000
 _SAMPLE_CHARACTERS: Final = 4096
@@ -33,147 +29,9 @@ _UNREAD: Final = 0.02
 _UNREAD_LINES: Final = 5
 _MOST: Final = 0.5
 _MOST_FORMATS: Final = 4
+_VAGUE: Final = BARE | {"csv", "tsv", "logfmt"}
 # How lines begin that go on with the one before: indented, a closing bracket, a trace.
 _CONTINUATION: Final = r"^(?:\s|[)\]}]|at |Caused by: |Traceback |\.\.\. )"
-
-_UPPER_LEVELS: Final = (
-    "TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|SEVERE|FATAL|CRITICAL|ALERT|EMERGENCY|AUDIT|CONFIG|FINE|FINER"
-    "|FINEST|VERBOSE|INFORMATION|ERR|CRIT|EMERG|PANIC|LOG|DDEBUG|SUBDEBUG|STATEMENT|HINT|DETAIL"
-)
-_UPPER_LEVEL: Final = f"(?:{_UPPER_LEVELS})"
-_LEVEL: Final = (
-    f"(?:{_UPPER_LEVELS}|Trace|Debug|Info|Notice|Warn|Warning|Error|Severe|Fatal|Critical|Verbose|Information"
-    "|trace|debug|info|notice|warn|warning|error|severe|fatal|critical|alert|emergency|err|crit|emerg|panic)"
-)
-_LOGGER: Final = r"[A-Za-z_$][A-Za-z0-9_.$/-]*"
-_FIELDS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "Level": _LEVEL,
-        "Logger": _LOGGER,
-        "Thread": r"[^\]]*",
-        "Pid": "[0-9]+",
-        "Tid": "[0-9]+",
-        "Host": SYSLOG_HOST,
-    }
-)
-_SYSLOG: Final = {"Host": SYSLOG_HOST, "Component": SYSLOG_TAG, "Pid": "[0-9]+", "Pri": "[0-9]{1,3}"}
-
-
-def _row(name: str, notation: str, time: str, **extra: str) -> Layout:
-    return Layout(name, notation, FORMATS[time], fields={**_FIELDS, **extra})
-
-
-# Collectors keep the length of each message that syslog over TCP puts before it (octet counting).
-_STANDARD = (
-    Layout(
-        "rfc5424",
-        r"([0-9]+ )?\x3C<Pri>\x3E1 <Time> <Host> <Component> <Pid> <Msgid> <Data> (\x{FEFF})?<Content>",
-        FORMATS["iso"],
-        fields={"Pri": "[0-9]{1,3}", "Data": r'(?:-|(?:\[(?:[^"\]]|"(?:[^"\\]|\\.)*")*\])+)'},
-        columns={"Pri": "level"},
-        levels="pri",
-    ),
-    Layout(
-        "rfc3164-priority",
-        r"([0-9]+ )?\x3C<Pri>\x3E<Time> <Host> (<Component>(\[<Pid>\])?: )?<Content>",
-        FORMATS["rfc3164"],
-        fields=_SYSLOG,
-        columns={"Pri": "level"},
-        levels="pri",
-    ),
-    Layout(
-        "rfc3164", r"<Time> <Host> (<Component>(\[<Pid>\])?: )?<Content>", FORMATS["rfc3164"], fields=_SYSLOG
-    ),
-    Layout(
-        "klog",
-        r"<Level><Time> <Pid> <Component>\] <Content>",
-        FORMATS["klog"],
-        fields={"Level": "[IWEFDV]", "Pid": "[0-9]+", "Component": r"[^ \]]+"},
-    ),
-    Layout(
-        "access", r"<Host> <Ident> <User> \[<Time>\] <Content>", FORMATS["clf"], fields={"User": r"[^\[]+?"}
-    ),
-    Layout("nginx-error", r"<Time> \[<Level>\] <Pid>#<Tid>: <Content>", FORMATS["slashes"], fields=_FIELDS),
-    Layout(
-        "apple-wifi",
-        r"[A-Z][a-z]{2} <Time> (\[<Component>\]/)?<Content>",
-        FORMATS["rfc3164-fraction"],
-        fields={"Component": r"[^\]]+"},
-    ),
-    Layout("dmesg", r"\[ *[0-9]+\.[0-9]{6}\] <Content>"),
-    Layout("python-basic", "<Level>:<Logger>:<Content>", fields={"Level": _UPPER_LEVEL, "Logger": _LOGGER}),
-    _row("level-timestamp", r"\[?<Level>\]?:? \[?<Time>\]?:? (- )?<Content>", "iso", Level=_UPPER_LEVEL),
-    Layout("level-only", r"\[?<Level>(\]|:| -) <Content>", fields={"Level": _UPPER_LEVEL}),
-)
-
-# What follows the timestamp in logs of programs, most telling first.
-_TAILS: Final = (
-    ("spring", r"<Level> <Pid> --- (\[[^\]]*\] )*<Logger> *: <Content>"),
-    ("postgres", r"[A-Z]{3,4} \[<Pid>\] ([^ ]+ )?<Level>: <Content>"),
-    ("oslo", r"<Pid> <Level> <Logger> (\[(-|req-[^\]]*)\] )?<Content>"),
-    ("loguru", r"\| <Level> *\| <Logger>[^ ]* - <Content>"),
-    ("python", "- <Logger> - <Level> - <Content>"),
-    ("level-thread-logger", r"\[?<Level>\]? +\[<Thread>\] <Logger>:? (- )?<Content>"),
-    ("thread-level-logger", r"\[<Thread>\] \[?<Level>\]? +<Logger>( -|:) <Content>"),
-    ("level-logger", r"(- )?\[?<Level>\]?:? +<Logger>( -|:) <Content>"),
-    ("thread-level", r"\[<Thread>\] (- )?\[?<Level>\]?:? (- )?<Content>"),
-    ("level", r"([-|] )?\[?<Level>\]?:?( [-|])? <Content>"),
-)
-_PROGRAM_TIMES: Final = ("iso", "slashes")
-_BARE_TIMES: Final = tuple(
-    name for name in FORMATS if name not in ("compact", "android", "proxifier", "klog")
-)
-
-
-def _name(kind: str, time: str) -> str:
-    return kind if time == "iso" else f"{kind}/{time}"
-
-
-_PROGRAMS = tuple(
-    _row(_name(kind, time), rf"\[?<Time>\]? {tail}", time) for kind, tail in _TAILS for time in _PROGRAM_TIMES
-)
-# Programs come first: `INFO com.acme.App: text` would pass for a host and its tag.
-_SYSLOG_ISO = (
-    Layout(
-        "syslog-iso",
-        r"<Time> <Host> <Component>(\[<Pid>\])?: <Content>",
-        FORMATS["iso"],
-        fields={**_SYSLOG, "Component": r"[^ :\[\]]+"},
-    ),
-    # macOS: names of programs have spaces, and its zone of two digits is rare elsewhere.
-    Layout(
-        "install",
-        r"<Time> <Host> <Component>\[<Pid>\]( \(<Address>\))?: <Content>",
-        replace(FORMATS["iso"], pattern=r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}[+-][0-9]{2}"),
-        fields={**_SYSLOG, "Component": r"[^:\[\]]+", "Address": r"[^)]*"},
-    ),
-)
-_BARE = tuple(
-    _row(
-        _name("timestamp", time),
-        r"\[?<Time>\]?:? (\[?<Level>\]?:?( [-|])? )?<Content>",
-        time,
-        Level=_UPPER_LEVEL,
-    )
-    for time in _BARE_TIMES
-)
-_BARE_NAMES = frozenset(row.name for row in _BARE)
-_VAGUE_NAMES = _BARE_NAMES | {"csv", "tsv", "logfmt"}
-_DOMAIN_LAYOUTS = tuple(domain.layout for domain in DOMAINS.values())
-
-_ROWS: Final[tuple[Format, ...]] = (
-    *_DOMAIN_LAYOUTS,
-    *BLOCKS,
-    *STRUCTURED,
-    *_STANDARD,
-    *_PROGRAMS,
-    *_SYSLOG_ISO,
-    *_BARE,
-    PLAIN,
-)
-
-LAYOUTS: Final[Mapping[str, Format]] = MappingProxyType({row.name: row for row in _ROWS})
-"""Every layout by name, the more specific before the less specific."""
 
 
 @dataclass(frozen=True)
@@ -247,11 +105,11 @@ def _best(sample: pl.Series, lines: pl.Series) -> tuple[Format, float]:
     """
     shares: dict[str, float] = {}
     scores: dict[str, float] = {}
-    for row in _ROWS:
+    for row in LAYOUTS.values():
         share = 0.0 if row is PLAIN else row.match(sample)
         if share:
             shares[row.name] = share
-            scores[row.name] = share - _BARE_HANDICAP * (row.name in _BARE_NAMES)
+            scores[row.name] = share - _BARE_HANDICAP * (row.name in BARE)
             if scores[row.name] >= 1 - _TIE:
                 # Less specific ones can at best tie.
                 break
@@ -279,7 +137,7 @@ def _next(left: pl.Series, whole: int) -> Format | None:
     margin = left.filter(~left.str.contains(_CONTINUATION))
     found, share = _best(_sample(margin), left)
     timed = not isinstance(found, Layout) or found.timestamp is not None
-    enough = _MOST if found.name in _VAGUE_NAMES else _ENOUGH
+    enough = _MOST if found.name in _VAGUE else _ENOUGH
     if found is PLAIN or not timed or share < enough or not _considerable(int(share * len(margin)), whole):
         return None
     return found

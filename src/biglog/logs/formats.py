@@ -27,14 +27,14 @@ HEADER_COLUMNS: Final = ("level", "component", "pid", "host", "label")
 
 LEVELS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        **dict.fromkeys(("V", "T", "VERBOSE", "FINEST", "FINER", "TRC"), "TRACE"),
+        **dict.fromkeys(("V", "T", "VERBOSE", "FINEST", "FINER", "TRC", "VRB"), "TRACE"),
         **dict.fromkeys(("D", "DBG", "FINE", "DEBUG1", "DEBUG2", "DEBUG3", "DEBUG4", "DEBUG5"), "DEBUG"),
         **dict.fromkeys(("I", "INF", "INFORMATION", "INFORMATIONAL", "CONFIG", "LOG"), "INFO"),
-        **dict.fromkeys(("N",), "NOTICE"),
+        **dict.fromkeys(("N", "NOTE"), "NOTICE"),
         **dict.fromkeys(("W", "WARN", "WRN"), "WARNING"),
         **dict.fromkeys(("E", "ERR", "SEVERE"), "ERROR"),
         **dict.fromkeys(("C", "CRIT"), "CRITICAL"),
-        **dict.fromkeys(("F", "FAILURE", "FTL"), "FATAL"),
+        **dict.fromkeys(("F", "FAILURE", "FTL", "FATAL ERROR"), "FATAL"),
         **dict.fromkeys(("EMERG", "PANIC"), "EMERGENCY"),
     }
 )
