@@ -1,4 +1,4 @@
-"""Tables from archives and folders: all lines in order, splits in time, the same bytes, whole or not at all."""
+"""Tables from archives and folders: all lines, in order, splits in time, the same bytes, whole or not."""
 
 import fcntl
 import hashlib

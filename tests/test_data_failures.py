@@ -1,4 +1,4 @@
-"""Histories: nothing in them is later than their moment, labels are what the events say, splits keep apart."""
+"""Histories: nothing in them is later than their moment, labels are what events say, splits keep apart."""
 
 from bisect import bisect_right
 from datetime import UTC, datetime
