@@ -28,6 +28,8 @@ _SPACE: Final = ord(" ")
 _RANGES: Final = {"[0-9]+": (ord("0"), ord("9")), "[A-Z]+": (ord("A"), ord("Z"))}
 # After a timestamp and a space these may be its zone, or the next field: the regex knows.
 _ZONE_BEGINS: Final = tuple(b"Z+-")
+# With fewer words than these, taking them out costs more than a shorter regex saves.
+_MANY: Final = 6
 # If most lines look otherwise, looking twice at each is a waste.
 _ENOUGH: Final = 0.5
 
@@ -106,11 +108,11 @@ def plan_words(
         form: How the timestamp is written, if there is one.
 
     Returns:
-        The plan; None if the header does not begin with a word, or has its timestamp later.
+        The plan; None if the header has its timestamp later, or so few words that its regex is as fast.
     """
     words: list[Word] = []
     stamp: tuple[int, int] | None = None
-    rest = re.sub(" +", " ", head)
+    rest = head
     while (parts := _next_word(rest)) is not None:
         (before, name, after), following = parts
         if name == time[0] and form is not None:
@@ -127,14 +129,16 @@ def plan_words(
         words.append(Word(pattern, column, _plain(before), _plain(after)))
         rest = following
     timed = form is not None and f"<{time[0]}>" in head
-    return Plan(tuple(words), stamp, form, rest) if words and (stamp or not timed) else None
+    worth = words and (not rest or len(words) >= _MANY)
+    return Plan(tuple(words), stamp, form, rest) if worth and (stamp or not timed) else None
 
 
 def _next_word(notation: str) -> tuple[tuple[str, str, str], str] | None:
     """Literal, field name and literal of the first word, and what follows its spaces."""
     word, space, rest = notation.partition(" ")
     match = _WORD.fullmatch(word)
-    if match is None or not space:
+    # Where a notation has several spaces, so have lines.
+    if match is None or not space or rest.startswith(" "):
         return None
     before, name, after = match.groups()
     return (before, name, after), rest
