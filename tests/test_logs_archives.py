@@ -536,3 +536,12 @@ def test_all_container_logs_of_hadoop():
     assert (ends, lines) == (394_308, 394_310)
     others = [source.name.partition("::")[2] for source in expand(path) if not source.name.endswith(".log")]
     assert others == ["README.md", "abnormal_label.txt"]
+
+
+def test_a_zip_that_changed_is_looked_at_anew(tmp_path):
+    path = tmp_path / "x.zip"
+    for number in range(7):
+        write(path, zipped({f"{number}.log": b"%d\n" % number}))
+        assert texts(path) == {f"{number}.log": b"%d\n" % number}
+    names = [source.name for source in expand(path)]
+    assert [log.source.name for name in names for log in open_logs(expand(name))] == names

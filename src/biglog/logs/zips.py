@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import struct
 import zipfile
@@ -29,6 +30,8 @@ MAX_DIRECTORY: Final = 64 << 20
 
 _MAGIC: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _METHODS: Final = {0: "stored", 8: "deflate", 12: "bzip2", 14: "lzma", 93: "zstd", 95: "xz"}
+_KEPT_DIRECTORIES: Final = 4
+_DIRECTORIES: Final[dict[tuple[int, ...], tuple[tuple[str, zipfile.ZipInfo], ...]]] = {}
 _DIRECTORY_ERRORS: Final = (
     zipfile.BadZipFile,
     NotImplementedError,
@@ -86,11 +89,8 @@ def zip_members(
         RefusedError: A name leaves the archive, a member that is meant is encrypted or unpacks to more than
             `BOMB_RATIO` times its size, members overlap, or there are too many.
     """
-    infos = _zip_directory(stream, archive)
-    _check_overlap(infos, archive)
     found: list[ZipMember] = []
-    for info in sorted(infos, key=lambda info: (info.filename, info.header_offset)):
-        name = checked_name(info.filename, archive)
+    for name, info in _directory(stream, archive):
         if info.is_dir() or not selects(pattern, name)[0]:
             continue
         whole = f"{archive}::{name}"
@@ -171,6 +171,35 @@ class ZipBody:
         # Another member may have been read from the same stream since.
         self._stream.seek(at)
         return self._stream.read(size)
+
+
+def _directory(stream: BinaryIO, archive: str) -> tuple[tuple[str, zipfile.ZipInfo], ...]:
+    """The members of a zip by name, checked; of a file that was read lately, as they were found then.
+
+    Whoever goes through an archive by the names of its members would else read it for each of them.
+    """
+    key = _identity(stream)
+    known = _DIRECTORIES.get(key) if key else None
+    if known is not None:
+        return known
+    infos = _zip_directory(stream, archive)
+    _check_overlap(infos, archive)
+    infos.sort(key=lambda info: (info.filename, info.header_offset))
+    found = tuple((checked_name(info.filename, archive), info) for info in infos)
+    if key:
+        while len(_DIRECTORIES) >= _KEPT_DIRECTORIES:
+            _DIRECTORIES.pop(next(iter(_DIRECTORIES)))
+        _DIRECTORIES[key] = found
+    return found
+
+
+def _identity(stream: BinaryIO) -> tuple[int, ...]:
+    """What tells one state of a file from another; empty for what is no file."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (AttributeError, OSError, ValueError):
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _zip_directory(stream: BinaryIO, archive: str) -> list[zipfile.ZipInfo]:
