@@ -152,6 +152,45 @@ def test_parts_of_a_text_are_one_record():
     assert "\n".join(frame["line"]) == text.removesuffix("\n")
 
 
+# --- a header on a line of its own ---
+
+JAVA = """Nov 03, 2023 9:00:00 PM org.apache.catalina.core.StandardEngine startInternal
+INFO: Starting Servlet engine: [Tomcat]
+Nov 03, 2023 9:00:01\u202fPM a.B c
+SEVERE: failed
+java.lang.Error: x
+\tat a.B.c(B.java:1)
+"""
+DOTNET = """info: Microsoft.Hosting.Lifetime[14]
+      Now listening on: http://localhost:5000
+fail: App.Db[0]
+      It failed:
+        twice
+"""
+
+
+@pytest.mark.parametrize(("join", "records"), [(False, 8), (True, 4)])
+def test_two_lines_of_java_logging(join, records):
+    frame, report = read(JAVA.encode() * 2, join=join)
+    assert (report.layout, report.records) == ("java-logging", records)
+    first, second = frame.rows(named=True)[:2]
+    engine = "org.apache.catalina.core.StandardEngine"
+    assert columns(first) == ["INFO", engine, None, None, "Starting Servlet engine: [Tomcat]"]
+    assert first["timestamp"] == datetime(2023, 11, 3, 21, tzinfo=UTC)
+    assert columns(second)[:2] == ["ERROR", "a.B"]
+    assert second["content"] == ("failed\njava.lang.Error: x\n\tat a.B.c(B.java:1)" if join else "failed")
+    assert "\n".join(frame["line"]) == (JAVA * 2).removesuffix("\n")
+
+
+def test_lines_of_dotnet():
+    frame, report = read(DOTNET.encode())
+    assert (report.layout, report.without_header) == ("dotnet", 0)
+    assert [columns(row) for row in frame.rows(named=True)] == [
+        ["INFO", "Microsoft.Hosting.Lifetime", None, None, "Now listening on: http://localhost:5000"],
+        ["ERROR", "App.Db", None, None, "It failed:\n  twice"],
+    ]
+
+
 # --- laws ---
 
 TEXTS = [JOURNAL, PLAIN_JOURNAL, EVENT.encode(), RENDERED.encode(), b"\n", b"MESSAGE\n", b"<Event>\n"]

@@ -44,7 +44,7 @@ LINES = [
     ),
     (
         *("rhsm", "INFO", "rhsm-service", "2395", None, "Facts have been"),
-        "2023-05-07 00:22:07,080 [INFO] rhsm-service:2395:MainThread @factlib.py:99 - Facts have been updated.",
+        "2023-05-07 00:22:07,080 [INFO] rhsm-service:2395:MainThread @factlib.py:99 - Facts have been.",
     ),
     (
         *("logger-level", "WARNING", "urllib3.pool", None, None, "Retry"),

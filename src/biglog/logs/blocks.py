@@ -1,4 +1,4 @@
-r"""Formats whose records are blocks of lines: journald's export format, Windows event XML, container logs.
+r"""Formats whose records are blocks of lines: journald's export, Windows events, containers, two-line logs.
 
 Each says where its records start, so that a `Framer` can put them together, and reads the whole block. XML is
 taken apart by regexes, not parsed: an event cut short still gives what it has, and there are no entities to
@@ -14,8 +14,8 @@ from typing import Final
 import polars as pl
 
 from biglog.logs.fields import SYSLOG_SCALE, header_frame, level_names
-from biglog.logs.formats import Format
-from biglog.logs.timestamps import FORMATS, Clock
+from biglog.logs.formats import HEADER_COLUMNS, Format
+from biglog.logs.timestamps import FORMATS, Clock, TimestampFormat, parse_timestamps
 
 _KEY: Final = "[A-Z_][A-Z0-9_]*"
 # A binary value stands behind its key, a line feed and its length: 8 bytes, little-endian, mostly zeros.
@@ -254,7 +254,101 @@ class ContainerLines:
         return header_frame(lines, found, columns, clock).with_columns(content=text.zip_with(found, lines))
 
 
-BLOCKS: Final[tuple[Format, ...]] = (WindowsEvents(), JournalExport(), ContainerLines())
+@dataclass(frozen=True)
+class HeadedLines:
+    """A line that is all header, and lines with the message under it; it fulfils `Format`.
+
+    Attributes:
+        name: Name under which it is reported and asked for.
+        head: Regex of the header's line, with groups named as the columns they fill.
+        body: Regex of the beginning of the lines under it, likewise.
+        indent: What is taken off the beginning of each line of the message.
+        timestamp: How the time is written, if there is one.
+    """
+
+    name: str
+    head: str
+    body: str
+    indent: str = ""
+    timestamp: TimestampFormat | None = None
+
+    def match(self, lines: pl.Series) -> float:
+        """Share of lines (0..1) that are such headers or stand under one.
+
+        Args:
+            lines: Non-empty lines, taken evenly from a source: what stands under a header may be missing.
+        """
+        heads = float(lines.str.contains(f"^{self.head}$").sum())
+        bodies = float(lines.str.contains(f"^{self.body}").sum())
+        return (heads + bodies) / max(1, len(lines)) if bodies and 10 * heads >= bodies else 0.0
+
+    def learn(self, lines: pl.Series) -> HeadedLines:
+        """Itself: there is nothing to learn.
+
+        Args:
+            lines: Not looked at.
+        """
+        return self
+
+    def starts(self, lines: pl.Series) -> pl.Series:
+        """Every line but those of a message directly under a header.
+
+        Args:
+            lines: Consecutive lines, of which the first begins a record.
+        """
+        head = pl.col("text").str.contains(f"^{self.head}$")
+        body = pl.col("text").str.contains(f"^{self.body}")
+        under = pl.when(head).then(pl.lit(value=True)).when(~body).then(pl.lit(value=False)).forward_fill()
+        goes_on = body & ~head & under.shift(1).fill_null(value=False)
+        return lines.alias("text").to_frame().select(~goes_on).to_series()
+
+    def read(self, lines: pl.Series, clock: Clock) -> pl.DataFrame:
+        """Columns as of `Format.read`.
+
+        Args:
+            lines: Records.
+            clock: What the source's timestamps need; it moves along.
+        """
+        regex = rf"^{self.head}\n{self.body}(?P<content>(?s:.*))$"
+        groups = lines.str.extract_groups(regex).struct.unnest()
+        found = groups["content"].is_not_null()
+        columns = {name: groups[name] for name in groups.columns if name in HEADER_COLUMNS}
+        if "level" in columns:
+            columns["level"] = level_names(columns["level"].replace(_CONSOLE_LEVELS))
+        content = groups["content"].str.replace_all(f"(?m)^{self.indent}", "").str.strip_chars_end()
+        frame = header_frame(lines, found, columns, clock).with_columns(
+            content=content.zip_with(found, lines)
+        )
+        if self.timestamp is None:
+            return frame
+        times = parse_timestamps(groups["timestamp"].str.replace("\u202f", " "), self.timestamp, clock)
+        return frame.with_columns(timestamp=times, bad_timestamp=found & times.is_null())
+
+
+# What .NET's console calls levels.
+_CONSOLE_LEVELS: Final = {"trce": "TRACE", "dbug": "DEBUG", "fail": "ERROR"}
+_JAVA_TIME: Final = TimestampFormat(
+    "java",
+    "[A-Z][a-z]{2} [0-9]{1,2}, [0-9]{4},? [0-9]{1,2}:[0-9]{2}:[0-9]{2}[ \u202f][AP]M",
+    "%b %d %Y %I:%M:%S %p",
+    replace=((",", ""),),
+)
+_HEADED: Final = (
+    HeadedLines(
+        "java-logging",
+        rf"(?P<timestamp>{_JAVA_TIME.pattern}) (?P<component>[^ \n]+) [^ \n]+",
+        "(?P<level>SEVERE|WARNING|INFO|CONFIG|FINE|FINER|FINEST): ",
+        timestamp=_JAVA_TIME,
+    ),
+    HeadedLines(
+        "dotnet",
+        r"(?P<level>trce|dbug|info|warn|fail|crit): (?P<component>[^\[\n]+)\[[0-9]+\]",
+        " {6}",
+        indent=" {6}",
+    ),
+)
+
+BLOCKS: Final[tuple[Format, ...]] = (WindowsEvents(), JournalExport(), ContainerLines(), *_HEADED)
 """Formats of records that span lines, most telling first."""
 
 
