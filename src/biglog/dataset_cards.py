@@ -219,18 +219,33 @@ def _label_counts(domain: BuiltDomain) -> str:
 
 
 def _protocol(table: dict[str, Any] | None) -> str:
-    """How histories and labels of failures were made, in a sentence."""
+    """How histories and labels of failures were made."""
     if table is None:
         return ""
-    told, parts = table["protocol"], table["splits"].values()
-    how = "prefixes of each log" if not told["grid_seconds"] else f"asked every {told['grid_seconds']:g} s"
-    history = f", history {told['history_seconds']:g} s" if told["history_seconds"] else ""
-    reach = ", ".join(f"{seconds:g} s" for seconds in told["horizons_seconds"])
-    cuts = " and ".join(bound[:10] for bound in told["bounds"] or ()) or "/".join(map(str, told["tenths"]))
+    told, parts = table["protocol"], table["splits"]
+    counts = "; ".join(
+        f"{name}: {_number(part['incidents'], 'incident')}, {part['maintenance']:,} rows of maintenance"
+        for name, part in parts.items()
+    )
+    return f"{_prefixes(told) if 'prefixes' in told else _grid(told)} {counts}."
+
+
+def _prefixes(told: dict[str, Any]) -> str:
+    shares = ", ".join(f"{share:.0%}" for share in told["prefixes"])
+    return f"The first {shares} of each log; labels are of the whole (`{told['normal_label']}`: no failure)."
+
+
+def _grid(told: dict[str, Any]) -> str:
+    of = f"each `{told['group_column']}` that logs" if told["group_column"] else "the system as a whole"
+    reach = " or ".join(f"{seconds:,.0f} s" for seconds in told["horizons_seconds"])
+    alerts = ", histories with an alert left out" if told["without_alerts"] else ""
+    bounds = [bound[:10] for bound in told["bounds"] or ()]
+    cuts = (
+        f"at {' and '.join(bounds)}" if bounds else f"{'/'.join(map(str, told['tenths']))} in order of time"
+    )
     return (
-        f"{how}{history}{f', horizon {reach}' if reach else ''}; cut at {cuts}; incidents by split:"
-        f" {', '.join(str(part['incidents']) for part in parts)}; rows of maintenance:"
-        f" {sum(part['maintenance'] for part in parts):,}."
+        f"A prediction is asked for every {told['grid_seconds']:,.0f} s for {of}, from the"
+        f" {told['history_seconds']:,.0f} s before, for the next {reach}{alerts}. Splits are cut {cuts}."
     )
 
 
