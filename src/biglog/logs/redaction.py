@@ -53,8 +53,8 @@ _SHAPES: Final = Step(
     r"\[REDACTED:|user-",
     (
         Rule("", rf"\[REDACTED:[a-z]+:{_HASH}\]"),
-        Rule("", rf"<L>user-{_HASH}@redacted\.example<R>"),
-        Rule("", f"<L>user-{_HASH}<R>"),
+        Rule("", rf"user-{_HASH}@redacted\.example"),
+        Rule("", f"user-{_HASH}"),
     ),
 )
 """Pseudonyms that no rule may take for values."""
@@ -258,10 +258,9 @@ class _Marks(NamedTuple):
     openings: str
     closing: str
 
-    @property
-    def hidden(self) -> str:
-        """Pattern of a value between its marks."""
-        return f"[{self.openings}][^{self.closing}]*{self.closing}"
+    def hidden(self, openings: str) -> str:
+        """Pattern of a value between one of the given marks and the closing one."""
+        return f"[{openings}][^{self.closing}]*{self.closing}"
 
 
 def _substitute(texts: pl.Series, steps: Sequence[Step], replace: Replace) -> pl.Series:
@@ -289,7 +288,7 @@ def _substitute_part(texts: pl.Series, steps: Sequence[Step], replace: Replace) 
     marks = _unused_marks(texts, len(steps))
     for step, opening in zip(steps, marks.openings, strict=True):
         rows = texts.str.contains(step.hint).arg_true()
-        pattern, template = _compiled(step, opening, marks)
+        pattern, template = _compiled(step, tuple(steps), marks)
         marked = texts.gather(rows).str.replace_all(pattern, template)
         # Rules without a value leave marks around nothing.
         marked = marked.str.replace_all(opening + marks.closing, "", literal=True)
@@ -297,7 +296,7 @@ def _substitute_part(texts: pl.Series, steps: Sequence[Step], replace: Replace) 
     rows = texts.str.contains(marks.closing, literal=True).arg_true()
     marked = texts.gather(rows)
     values = (
-        marked.str.extract_all(marks.hidden)
+        marked.str.extract_all(marks.hidden(marks.openings))
         .explode(empty_as_null=False)
         .unique(maintain_order=True)
         .to_list()
@@ -323,16 +322,23 @@ def _unused_marks(texts: pl.Series, steps: int) -> _Marks:
 
 
 @cache
-def _compiled(step: Step, opening: str, marks: _Marks) -> tuple[str, str]:
+def _compiled(step: Step, steps: tuple[Step, ...], marks: _Marks) -> tuple[str, str]:
     """The step as one pattern, and the template that writes marks around values.
 
-    Of all groups only those of the rule that matched hold something, so the template names them all. The
-    first rule passes over what earlier steps have marked.
+    Of all groups only those of the rule that matched hold something, so the template names them all. What
+    earlier steps have marked is passed over.
     """
-    parts = [(marks.hidden, "", ""), *((rule.before, rule.value, rule.after) for rule in step.rules)]
-    rules = "|".join(f"(?P<b{n}>{b})(?P<v{n}>{v})(?P<a{n}>{a})" for n, (b, v, a) in enumerate(parts))
-    spellings = {"<L>": _LEFT, "<R>": _RIGHT, "<M>": marks.openings + marks.closing, "<H>": marks.hidden}
+    marked = dict(zip(steps, marks.openings, strict=True))
+    delimited = "".join(mark for other, mark in marked.items() if other.shape not in ("mac", "ipv6"))
+    behind = [rule for rule in step.rules if rule.before == "<A>"]
+    others = [rule for rule in step.rules if rule.before != "<A>"]
+    table = [*behind, Rule("<H>"), *others]
+    rules = "|".join(
+        f"(?P<b{n}>{r.before})(?P<v{n}>{r.value})(?P<a{n}>{r.after})" for n, r in enumerate(table)
+    )
+    spellings = {"<L>": _LEFT, "<R>": _RIGHT, "<M>": marks.openings + marks.closing}
+    spellings |= {"<H>": marks.hidden(marks.openings), "<A>": marks.hidden(delimited)}
     for name, spelling in spellings.items():
         rules = rules.replace(name, spelling)
-    groups = ["".join(f"${{{side}{n}}}" for n in range(len(parts))) for side in "bva"]
-    return rules, f"{groups[0]}{opening}{groups[1]}{marks.closing}{groups[2]}"
+    before, value, after = ("".join(f"${{{side}{n}}}" for n in range(len(table))) for side in "bva")
+    return rules, f"{before}{marked[step]}{value}{marks.closing}{after}"

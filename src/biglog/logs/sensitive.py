@@ -4,7 +4,8 @@ Patterns are Rust's (Polars). A rule matches what stands before a value, the val
 so that context decides where the value alone could be anything; a rule without a value says what is *not*
 one, as the four numbers of a version are no address. Rules of one step are an ordered alternation. Steps
 follow each other, and write marks (``<M>``) around what they find; later steps pass over what stands between
-marks (``<H>``). ``<L>`` is "no ASCII word character before", ``<R>`` "none after".
+marks (``<H>``; ``<A>`` if its end can be told whatever follows). ``<L>`` is "no ASCII word character before",
+``<R>`` "none after".
 """
 
 from __future__ import annotations
@@ -58,6 +59,11 @@ class Step:
 _H = "[0-9A-Fa-f]"
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
+_IPV6 = (
+    f"(?:{_H}{{1,4}}:){{7}}{_H}{{1,4}}<R>|(?:{_H}{{1,4}}:){{6}}{_IPV4}<R>"
+    f"|(?:{_H}{{1,4}}(?::{_H}{{1,4}}){{0,6}})?::(?:(?:{_H}{{1,4}}:){{0,6}}(?:{_IPV4}|{_H}{{1,4}}))?<R>"
+)
+_BEFORE_IPV6 = "(?:^|[^A-Za-z0-9_:.])"
 _NAME = "[A-Za-z_][A-Za-z0-9_-]*"
 _DOTTED_NAME = r"[A-Za-z_][A-Za-z0-9_.-]*[A-Za-z0-9_-]"
 _UNQUOTED = r"""[^\s"'`&,;()\[\]{}<>|\\<M>]+"""
@@ -120,7 +126,7 @@ def _is_ipv6(value: str) -> bool:
 
 _NOBODY = _words(
     """
-    root 0 4294967295 -1 null none nil unknown undefined unset true false yes no default public shared
+    root 0 4294967295 -1 null none nil unknown undefined unset true false yes no
     """
 )
 # What follows "user" in prose.
@@ -221,8 +227,9 @@ STEPS: Final[tuple[Step, ...]] = (
         "mac",
         f"(?:{_H}{{2}}[:-]){{5}}{_H}",
         (
-            # Fingerprints are longer.
+            # Fingerprints are longer, and so is an IPv6 address.
             Rule(f"<L>(?:{_H}{{2}}:){{6,}}{_H}{{2}}|<L>(?:{_H}{{2}}-){{6,}}{_H}{{2}}"),
+            Rule(f"::(?:{_H}{{2}}:){{5}}{_H}{{2}}|(?:{_H}{{2}}:){{5}}{_H}{{2}}::"),
             Rule("", f"<L>(?:{_H}{{2}}:){{5}}{_H}{{2}}<R>|<L>(?:{_H}{{2}}-){{5}}{_H}{{2}}<R>"),
         ),
         _is_mac,
@@ -232,14 +239,12 @@ STEPS: Final[tuple[Step, ...]] = (
         "ipv6",
         f"::|(?:{_H}{{1,4}}:){{6}}",
         (
-            Rule(f"<L>(?:{_H}{{2}}:){{7,}}{_H}{{2}}<R>"),
+            Rule(f"{_BEFORE_IPV6}(?:{_H}{{2}}:){{7,}}{_H}{{2}}<R>"),
             # The step after this one takes the IPv4 address in it.
-            Rule(f"<L>::(?i:ffff):{_IPV4}<R>"),
-            Rule("", f"<L>(?:{_H}{{1,4}}:){{7}}{_H}{{1,4}}<R>|<L>(?:{_H}{{1,4}}:){{6}}{_IPV4}<R>"),
-            Rule(
-                "",
-                f"<L>(?:{_H}{{1,4}}(?::{_H}{{1,4}}){{0,6}})?::(?:(?:{_H}{{1,4}}:){{0,6}}(?:{_IPV4}|{_H}{{1,4}})<R>)?",
-            ),
+            Rule(f"{_BEFORE_IPV6}::(?i:ffff):{_IPV4}<R>"),
+            Rule(f"{_BEFORE_IPV6}(?:{_IPV6})<H>"),
+            Rule("<A>", _IPV6),
+            Rule(_BEFORE_IPV6, _IPV6),
         ),
         _is_ipv6,
     ),
@@ -251,6 +256,7 @@ STEPS: Final[tuple[Step, ...]] = (
             Rule(r"(?:^|[^A-Za-z0-9_.~])(?:[0-9]+\.){4,}[0-9]+"),
             Rule(rf"(?i:\b(?:version|ver|rev|revision|release|firmware|build)[ :=.]{{1,2}}v?){_IPV4}"),
             Rule(rf"[A-Za-z]-{_IPV4}"),
+            Rule("<A>", f"{_IPV4}<R>"),
             Rule("^|[^A-Za-z0-9_.~]", f"{_IPV4}<R>"),
         ),
         _is_ipv4,
@@ -273,6 +279,7 @@ STEPS: Final[tuple[Step, ...]] = (
             Rule(rf"""<L>{_USER_KEY}=["'`]?""", r"""[^\s"'`&,;:()\[\]{}<>|/<M>]+"""),
             Rule("<L>(?i:user|username|account|login) [\"'`]", r"""[^\s"'`<M>]+""", "[\"'`]"),
             Rule("<L>(?i:for|of|by|as) user ", f"{_DOTTED_NAME}|{_NAME}"),
+            Rule(r"[/\\]Users[/\\]+(?i:default|public|shared|all users)<R>"),
             Rule(r"/(?:home|Users|usercache)/", _DOTTED_NAME, "/"),
             Rule(r"/(?:home|Users|usercache)/", f"{_DOTTED_NAME}<R>|[A-Za-z_]<R>"),
             Rule(
