@@ -257,6 +257,9 @@ def _build(
     return domain_record(work.files, sources, hashes, made, missing)
 
 
+_OWN_SPLITS: Final = (
+    "Splits are this table's own: lines of its test rows may be in the training split of the table of lines."
+)
 _WHY: Final = {
     "lines": "there are no logs",
     "windows": "there are no logs",
@@ -423,7 +426,8 @@ def _windows(
         splits[split] = {**counts, "shards": count}
     files = {split: [result.fingerprints for result in results if result.split == split] for split in SPLITS}
     leakage = LeakageReport(overlaps(files, windows.KINDS)).as_dict()
-    return {"grouping": grouping.name, "splits": splits, "leakage": leakage}
+    note = {"note": _OWN_SPLITS} if grouping.kind == "session" else {}
+    return {"grouping": grouping.name, **note, "splits": splits, "leakage": leakage}
 
 
 def _session_tasks(
@@ -450,7 +454,7 @@ def _failures(work: _Work, protocol: failures.Protocol, shards: dict[str, list[P
         count = _finish(folder, "failures", result.split, result.paths)
         numbers = {key: value for key, value in asdict(result).items() if key not in ("split", "paths")}
         splits[result.split] = {**numbers, "shards": count}
-    return {"protocol": failures.describe(protocol), "splits": splits}
+    return {"protocol": failures.describe(protocol), "note": _OWN_SPLITS, "splits": splits}
 
 
 def _templates(work: _Work) -> dict[str, Any] | None:
