@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 from collections import Counter
 
@@ -137,6 +138,15 @@ def test_the_same_key_gives_the_same_pseudonyms_everywhere_and_another_key_other
     other = Redactor(KEY + "!")
     other.redact(pl.concat([first, second]))
     assert not set(other.mapping) & set(mine.mapping)
+
+
+def test_a_redactor_goes_to_another_process_as_it_is():
+    mine = Redactor(KEY, ["user"])
+    redacted = mine.redact(column("user=bob"))
+    copy = pickle.loads(pickle.dumps(mine))
+    assert copy.redact(column("user=bob", "user=al 1.2.3.4"))[0] == redacted[0]
+    assert sorted(copy.mapping.values()) == ["al", "bob"]
+    assert copy.redact(redacted).equals(redacted)
 
 
 def test_only_the_kinds_asked_for_are_replaced():

@@ -26,9 +26,9 @@ def clean(texts: pl.Series) -> pl.Series:
 
     Terminal sequences (colours, titles) vanish. Other control characters become the picture Unicode has for
     them: NUL is ``␀``, the escape character ``␛``, a carriage return ``␍``, DEL ``␡``. Tabs stay, and so do
-    line feeds; carriage returns before a line feed or at the end vanish. C1 controls (U+0080 to U+009F), mostly
-    remains of a wrong encoding, become U+FFFD, as invalid bytes did when they were read; a run of U+FFFD
-    becomes one.
+    line feeds; carriage returns before a line feed or at the end vanish. C1 controls (U+0080 to U+009F),
+    mostly remains of a wrong encoding, become U+FFFD, as invalid bytes did when they were read; a run of
+    U+FFFD becomes one.
 
     Args:
         texts: Lines or contents, dtype String, shape (n,); null stays null.

@@ -33,14 +33,14 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import count
+from itertools import count as numbers
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import polars as pl
 
 from biglog.errors import InputError, OutputError
-from biglog.logs.sensitive import IPV4_PSEUDONYMS, KINDS, MAC_PSEUDONYMS, STEPS, Rule, Step
+from biglog.logs.sensitive import IPV4_PSEUDONYMS, KINDS, MAC_PSEUDONYMS, STEPS, Rule, Step, steps
 
 MIN_KEY_LENGTH: Final = 16
 _TEXT_COLUMNS: Final = ("line", "content", "component", "host")
@@ -104,7 +104,6 @@ class Redactor:
         self.mapping: dict[str, str] = dict(mapping or {})
         self.collisions = 0
         self._key = _digest_key(key)
-        self._steps = (_SHAPES, *(step for step in STEPS if step.kind in self.kinds))
         self._known: dict[tuple[str, str], str] = {}
 
     def __repr__(self) -> str:
@@ -119,7 +118,7 @@ class Redactor:
         Returns:
             The same texts with pseudonyms, shape (n,), in the same order.
         """
-        return _substitute(texts, self._steps, self._replace)
+        return _substitute(texts, (_SHAPES, *steps(self.kinds)), self._replace)
 
     def redact_frame(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Replaces the values in the columns of records that can have some.
@@ -146,7 +145,7 @@ class Redactor:
         known = self._known.get((step.shape + step.kind, value))
         if known is not None:
             return known
-        for attempt in count():
+        for attempt in numbers():
             text = f"{attempt}:{value}" if attempt else value
             person = step.kind.encode()
             digest = hashlib.blake2b(text.encode(), key=self._key, person=person, digest_size=16).digest()
@@ -168,8 +167,9 @@ def restore(texts: pl.Series, mapping: Mapping[str, str]) -> pl.Series:
     Returns:
         The texts as they were, shape (n,). Pseudonyms that the mapping lacks stay.
     """
-    steps = (_SHAPES, *_ADDRESSES)
-    return _substitute(texts, steps, lambda step, values: [mapping.get(value, value) for value in values])
+    return _substitute(
+        texts, (_SHAPES, *_ADDRESSES), lambda step, values: [mapping.get(value, value) for value in values]
+    )
 
 
 def save_mapping(mapping: Mapping[str, str], path: str | Path) -> None:
@@ -263,13 +263,13 @@ class _Marks(NamedTuple):
         return f"[{openings}][^{self.closing}]*{self.closing}"
 
 
-def _substitute(texts: pl.Series, steps: Sequence[Step], replace: Replace) -> pl.Series:
+def _substitute(texts: pl.Series, table: Sequence[Step], replace: Replace) -> pl.Series:
     """Replaces what the steps find; texts in which nothing could be found are not touched."""
-    hints = "|".join(f"(?:{step.hint})" for step in steps)
+    hints = "|".join(f"(?:{step.hint})" for step in table)
     found = texts.str.contains(hints).fill_null(False).arg_true()
     candidates = texts.gather(found)
     distinct = candidates.unique(maintain_order=True)
-    parts = [_substitute_part(part, steps, replace) for part in _parts(distinct)]
+    parts = [_substitute_part(part, tuple(table), replace) for part in _parts(distinct)]
     if not parts:
         return texts
     if len(distinct) == len(candidates):
@@ -283,12 +283,12 @@ def _parts(texts: pl.Series) -> Iterator[pl.Series]:
     return (texts.slice(start, _PART) for start in range(0, len(texts), _PART))
 
 
-def _substitute_part(texts: pl.Series, steps: Sequence[Step], replace: Replace) -> pl.Series:
+def _substitute_part(texts: pl.Series, table: tuple[Step, ...], replace: Replace) -> pl.Series:
     """Writes marks around the values of each step in turn, and then replaces what stands between marks."""
-    marks = _unused_marks(texts, len(steps))
-    for step, opening in zip(steps, marks.openings, strict=True):
+    marks = _unused_marks(texts, len(table))
+    for step, opening in zip(table, marks.openings, strict=True):
         rows = texts.str.contains(step.hint).arg_true()
-        pattern, template = _compiled(step, tuple(steps), marks)
+        pattern, template = _compiled(step, table, marks)
         marked = texts.gather(rows).str.replace_all(pattern, template)
         # Rules without a value leave marks around nothing.
         marked = marked.str.replace_all(opening + marks.closing, "", literal=True)
@@ -302,7 +302,7 @@ def _substitute_part(texts: pl.Series, steps: Sequence[Step], replace: Replace) 
         .to_list()
     )
     new: dict[str, str] = {}
-    for step, opening in zip(steps, marks.openings, strict=True):
+    for step, opening in zip(table, marks.openings, strict=True):
         own = [value for value in values if value[0] == opening]
         new |= zip(own, replace(step, [value[1:-1] for value in own]), strict=True)
     return _put(texts, rows, marked.str.replace_many(list(new), list(new.values()))) if new else texts
@@ -313,26 +313,26 @@ def _put(texts: pl.Series, rows: pl.Series, new: pl.Series) -> pl.Series:
     return texts.clone().scatter(rows, new)
 
 
-def _unused_marks(texts: pl.Series, steps: int) -> _Marks:
+def _unused_marks(texts: pl.Series, count: int) -> _Marks:
     marks = list(_MARKS)
     if texts.str.contains(f"[{_MARKS[0]}-{_MARKS[-1]}]").any():
         used = set().union(*texts)
         marks = [mark for mark in (*_MARKS, *_OTHER_MARKS) if mark not in used]
-    return _Marks("".join(marks[1 : 1 + steps]), marks[0])
+    return _Marks("".join(marks[1 : 1 + count]), marks[0])
 
 
 @cache
-def _compiled(step: Step, steps: tuple[Step, ...], marks: _Marks) -> tuple[str, str]:
+def _compiled(step: Step, table: tuple[Step, ...], marks: _Marks) -> tuple[str, str]:
     """The step as one pattern, and the template that writes marks around values.
 
     Of all groups only those of the rule that matched hold something, so the template names them all. What
     earlier steps have marked is passed over.
     """
-    marked = dict(zip(steps, marks.openings, strict=True))
+    marked = dict(zip(table, marks.openings, strict=True))
     delimited = "".join(mark for other, mark in marked.items() if other.shape not in ("mac", "ipv6"))
     behind = [rule for rule in step.rules if rule.before == "<A>"]
     others = [rule for rule in step.rules if rule.before != "<A>"]
-    table = [*behind, Rule("<H>"), *others]
+    rows = [*behind, Rule("<H>"), *others]
     rules = "|".join(
         f"(?P<b{n}>{r.before})(?P<v{n}>{r.value})(?P<a{n}>{r.after})" for n, r in enumerate(table)
     )
@@ -340,5 +340,5 @@ def _compiled(step: Step, steps: tuple[Step, ...], marks: _Marks) -> tuple[str, 
     spellings |= {"<H>": marks.hidden(marks.openings), "<A>": marks.hidden(delimited)}
     for name, spelling in spellings.items():
         rules = rules.replace(name, spelling)
-    before, value, after = ("".join(f"${{{side}{n}}}" for n in range(len(table))) for side in "bva")
+    before, value, after = ("".join(f"${{{side}{n}}}" for n in range(len(rows))) for side in "bva")
     return rules, f"{before}{marked[step]}{value}{marks.closing}{after}"
