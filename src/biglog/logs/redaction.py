@@ -274,8 +274,8 @@ def _substitute(texts: pl.Series, table: Sequence[Step], replace: Replace) -> pl
         return texts
     if len(distinct) == len(candidates):
         return _put(texts, found, pl.concat(parts))
-    table = pl.DataFrame({"text": distinct, "new": pl.concat(parts)})
-    joined = candidates.to_frame("text").join(table, on="text", how="left", maintain_order="left")
+    news = pl.DataFrame({"text": distinct, "new": pl.concat(parts)})
+    joined = candidates.to_frame("text").join(news, on="text", how="left", maintain_order="left")
     return _put(texts, found, joined["new"])
 
 
@@ -334,7 +334,7 @@ def _compiled(step: Step, table: tuple[Step, ...], marks: _Marks) -> tuple[str, 
     others = [rule for rule in step.rules if rule.before != "<A>"]
     rows = [*behind, Rule("<H>"), *others]
     rules = "|".join(
-        f"(?P<b{n}>{r.before})(?P<v{n}>{r.value})(?P<a{n}>{r.after})" for n, r in enumerate(table)
+        f"(?P<b{n}>{r.before})(?P<v{n}>{r.value})(?P<a{n}>{r.after})" for n, r in enumerate(rows)
     )
     spellings = {"<L>": _LEFT, "<R>": _RIGHT, "<M>": marks.openings + marks.closing}
     spellings |= {"<H>": marks.hidden(marks.openings), "<A>": marks.hidden(delimited)}
