@@ -124,7 +124,19 @@ def test_so_are_lines_that_share_a_buffer_in_part_or_in_another_order(log, skipp
     assert_same(layout, pl.concat([joined, joined], rechunk=False))
 
 
+@pytest.mark.parametrize("name", ["BGL", "HDFS", "Spark"])
+def test_one_character_more_or_another_at_every_place(name):
+    layout, line = LAYOUTS[name], REAL[name][0]
+    edits = [line[:at] + letter + line[at + cut :] for at in range(90) for letter in " Z5:" for cut in (0, 1)]
+    # Most lines must be ordinary, or all are left to the regex.
+    found = layout.read(pl.Series([*edits, *[line] * len(edits)]), clock(layout)).head(len(edits))
+    expected = by_regex(layout, pl.Series(edits))
+    assert found.select(expected.columns).equals(expected)
+
+
 ZONES = [
+    "2015-10-18 18:01:47,978 Z INFO: a.b.Foo: x",
+    "2015-10-18 18:01:47,978 -02 INFO: a.b.Foo: x",
     "2015-10-18 18:01:47,978 Z a.b.Foo: x",
     "2015-10-18 18:01:47,978 Z Z a.b.Foo: x",
     "2015-10-18 18:01:47,978 +02:00 INFO a.b.Foo: x",
@@ -217,6 +229,13 @@ def test_fractions_at_the_turns_of_a_zone(second, fraction):
         expected = one_by_one(texts, FORMATS["iso"], Clock(zone=zone))
         found = parse_timestamps(pl.Series(texts), FORMATS["iso"], Clock(zone=zone))
         assert found.equals(expected)
+
+
+def test_zones_of_neighbours():
+    texts = ["2005-04-03 02:30:00.5+01:00", "2005-04-03 02:30:00.5+02:00", "2005-04-03 02:30:00.7+02:00"]
+    found = parse_timestamps(pl.Series(texts), FORMATS["iso"], Clock())
+    assert found.equals(one_by_one(texts, FORMATS["iso"], Clock()))
+    assert found.dt.hour().to_list() == [1, 0, 0]
 
 
 def test_a_run_is_what_differs_in_its_fraction_only():

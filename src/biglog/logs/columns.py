@@ -145,13 +145,13 @@ class Stretches:
         """Whether each stretch has 1 to 16 bytes, all of them from `low` to `high` (both below 128).
 
         Eight bytes are compared at a time: adding 128 - low sets a byte's high bit from `low` on, adding
-        127 - high sets it beyond `high`.
+        127 - high sets it beyond `high`. No byte from 128 on passes both, nor does a carry hide one.
         """
         lengths, words = self.lengths, _words64(self.buffer)
         at_least, beyond = np.uint64((0x80 - low) * _ONES), np.uint64((0x7F - high) * _ONES)
 
         def good(word: NDArray[np.uint64]) -> Flags:
-            return ((word + at_least) & ~(word + beyond) & ~word & _HIGH_BITS) == _HIGH_BITS
+            return ((word + at_least) & ~(word + beyond) & _HIGH_BITS) == _HIGH_BITS
 
         inside = _FIRST_BYTES[np.minimum(lengths, _BYTES)]
         found = good((words[self.starts] & inside) | (np.uint64(low * _ONES) & ~inside))
