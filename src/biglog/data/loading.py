@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -83,7 +84,7 @@ def load_loghub(
             "horizon_seconds": horizon_seconds,
         },
     )
-    folder = find_or_download(name, data_dir)
+    folder = find_or_download(name, table, data_dir)
 
     from biglog.data.built import config_name
     from biglog.data.loghub import Loghub
@@ -159,11 +160,14 @@ def _load(builder: DatasetBuilder, split: str | None, streaming: bool, num_proc:
     return builder.as_dataset(split)
 
 
-def find_or_download(name: str, data_dir: str | Path | None) -> Path:
+def find_or_download(name: str, table: str, data_dir: str | Path | None) -> Path:
     """Returns the folder with a domain's logs; those that are nowhere are downloaded.
+
+    It warns where there is only the sample of 2,000 lines.
 
     Args:
         name: Name of the domain.
+        table: Name of the table.
         data_dir: The folder that must have them; None is BIGLOG_DATA, or the cache.
 
     Raises:
@@ -172,11 +176,14 @@ def find_or_download(name: str, data_dir: str | Path | None) -> Path:
     """
     folder = default_folder() if data_dir is None else Path(data_dir)
     try:
-        find_files(name, folder)
+        found = find_files(name, folder)
     except InputError:
         if data_dir is not None or os.environ.get("BIGLOG_DATA"):
             raise
         download(name, folder)
+        found = find_files(name, folder)
+    if not found.logs and table != "templates":
+        warnings.warn(f"of {name} only the 2k sample is in {folder}", stacklevel=3)
     return folder
 
 
