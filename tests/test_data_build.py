@@ -1,6 +1,7 @@
 """Tables from archives and folders: all lines, in order, splits in time, the same bytes, whole or not."""
 
 import fcntl
+import gzip
 import hashlib
 import json
 import os
@@ -444,3 +445,18 @@ def test_all_of_hadoop(tmp_path):
     assert (groups["is_anomaly"] == (groups["label_right"] == 1)).all()
     record = json.loads((Path(report.folder) / "build.json").read_text())
     assert record == report.record
+
+
+@needs_data
+@pytest.mark.slow
+@pytest.mark.parametrize("domain", sorted(set(DOMAINS) - {"Android", "Hadoop", "Spark"}))
+def test_every_line_of_every_raw_log_is_a_row(domain, tmp_path):
+    report = build(domain, DATA, tmp_path, tables=("lines",))
+    table = read(report.folder, "lines")
+    rows = dict(table.group_by("source").len().iter_rows())
+    for name, count in rows.items():
+        text = gzip.decompress((DATA / name).read_bytes())
+        assert count == text.count(b"\n") + (not text.endswith(b"\n"))
+    assert report.lines == len(table) == sum(rows.values())
+    assert set(rows) == {source["name"] for source in report.record["sources"]}
+    assert sorted(table["line_id"]) == list(range(len(table)))

@@ -136,10 +136,10 @@ def build(
     with _workplace(Path(out), files.domain) as (temporary, target), ExitStack() as own:
         executor = executor or own.enter_context(LocalExecutor())
         work = _Work(files, executor, temporary, target, shard_bytes)
-        record = _build(work, tables, grouping, protocol, redactor, progress)
-        (target / RECORD).write_text(
-            json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        made = _build(work, tables, grouping, protocol, redactor, progress)
+        text = json.dumps(made, indent=1, ensure_ascii=False)
+        (target / RECORD).write_text(f"{text}\n", encoding="utf-8")
+    record = json.loads(text)
     rows = {
         name: {split: part["rows"] for split, part in table["splits"].items()}
         for name, table in record["tables"].items()

@@ -27,7 +27,7 @@ COLUMNS: Final = {
 """Columns of a structured CSV, and what the table calls them."""
 
 FULL_VERSION: Final = "loghub-2.0-full"
-"""Annotations of whole logs, `<domain>_full.log_structured.csv`; the 2k samples have the version loghub-2.0."""
+"""Annotations of whole logs, `<domain>_full.log_structured.csv`; those of the samples are loghub-2.0."""
 
 
 @dataclass(frozen=True)
