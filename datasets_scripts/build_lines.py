@@ -1,59 +1,50 @@
-"""Write logs as a `lines` table: one row a line, header columns, content and normal form, in zstd Parquet.
+"""Write the table of lines: one row a line, header columns, content and normal form, in zstd Parquet.
 
-python datasets_scripts/build_lines.py 'logs/*.log.gz' --out lines.parquet
+python datasets_scripts/build_lines.py BGL HDFS --data ./loghub --out ./tables      domains, with their splits
+python datasets_scripts/build_lines.py 'logs/*.log.gz' --out lines.parquet          any logs, in one file
 python datasets_scripts/build_lines.py HDFS.log --layout HDFS --out hdfs.parquet
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
-import polars as pl
-import pyarrow.parquet as pq
-
-from biglog.errors import BigLogError, OutputError
-from biglog.logs.masking import normal_forms
-from biglog.logs.record import LogReader, read_logs
-
-
-def tables(reader: LogReader) -> Iterator[pl.DataFrame]:
-    """The rows of a table, batch by batch."""
-    for batch in reader:
-        source = pl.lit(batch.source).alias("source")
-        form = normal_forms(batch.frame["content"]).alias("normal_form")
-        yield batch.frame.drop("line", "raw_bytes").select(source, pl.all()).with_columns(form)
+from biglog.data.build import build
+from biglog.data.catalog import domain
+from biglog.data.executors import LocalExecutor
+from biglog.data.tabulate import tabulate
+from biglog.errors import BigLogError
 
 
-def write(reader: LogReader, out: Path) -> None:
-    """Write a table in bounded memory; the file appears whole or not at all."""
-    partial = out.with_name(f".{out.name}.tmp")
-    batches = tables(reader)
-    try:
-        first = next(batches).to_arrow()
-        with pq.ParquetWriter(partial, first.schema, compression="zstd") as writer:
-            writer.write_table(first)
-            for table in batches:
-                writer.write_table(table.to_arrow().cast(first.schema))
-        partial.replace(out)
-    except OSError as error:
-        raise OutputError(f"cannot write ({error})", where=out, remedy="Check folder and space") from error
-    finally:
-        partial.unlink(missing_ok=True)
+def domains(names: list[str], data: Path | None, out: Path, processes: int | None) -> None:
+    """Builds the table of each domain."""
+    for name in [domain(name).name for name in names]:
+        report = build(name, data, out, tables=("lines",), executor=LocalExecutor(processes))
+        print(f"{name}: {report.rows['lines']} in {report.folder}")
+
+
+def logs(sources: list[str], layout: str | None, out: Path) -> None:
+    """Writes the lines of any logs to one file."""
+    done = tabulate(sources, out, layout=layout)
+    lines = sum(source.lines for source in done.sources)
+    print(f"{lines} lines of {len(done.sources)} sources in {out}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sources", nargs="+", help="files or glob patterns, - for standard input")
-    parser.add_argument("--out", type=Path, required=True, help="the Parquet file to write")
-    parser.add_argument("--layout", help="layout of all sources; recognised file by file without it")
+    parser.add_argument("sources", nargs="+", help="domains; or files, folders and patterns, - for stdin")
+    parser.add_argument("--out", type=Path, required=True, help="folder for domains, .parquet file for logs")
+    parser.add_argument("--data", type=Path, help="where the domains' logs are; default BIGLOG_DATA")
+    parser.add_argument("--layout", help="layout of all logs; recognised file by file without it")
+    parser.add_argument("--processes", type=int, help="processes that build; default one a core")
     arguments = parser.parse_args()
     try:
-        logs = read_logs(arguments.sources, layout=arguments.layout)
-        write(logs, arguments.out)
+        if arguments.out.suffix == ".parquet":
+            logs(arguments.sources, arguments.layout, arguments.out)
+        else:
+            domains(arguments.sources, arguments.data, arguments.out, arguments.processes)
     except BigLogError as error:
         parser.exit(2, f"biglog: {error}\n")
-    print(f"{logs.report.lines} lines of {len(logs.report.sources)} sources in {arguments.out}")

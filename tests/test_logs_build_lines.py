@@ -42,5 +42,5 @@ def test_bad_input_leaves_nothing_behind(tmp_path):
 def test_a_folder_that_is_not_there(tmp_path):
     done = run(LINES / "BGL.log", "--out", tmp_path / "none" / "lines.parquet")
     assert done.returncode == 2
-    assert "cannot write" in done.stderr
+    assert "cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
