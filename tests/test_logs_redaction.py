@@ -35,6 +35,7 @@ def found(text, kinds=KINDS):
 
 
 # Contents of Loghub's 2k samples (https://github.com/logpai/loghub), of Linux servers, and made ones.
+V6 = "2607:f140:6000:8:c6b3:1ff:fecd:467f"
 VALUES = [
     ("Failed password for root from 5.36.59.76 port 42393 ssh2", ["5.36.59.76"]),
     (
@@ -43,6 +44,8 @@ VALUES = [
     ),
     ("Failed password for invalid user  0101 from 5.188.10.180 port 36279 ssh2", ["0101", "5.188.10.180"]),
     ("Invalid user  from 103.99.0.122", ["103.99.0.122"]),
+    ("Failed none for invalid user 0 from 5.188.10.180 port 49811 ssh2", ["5.188.10.180"]),
+    ("v4(en0:61.1.1.1) v6(en0+:2607:f140:6000:8:c6b3:1ff:fecd:467f) DNS!", ["61.1.1.1", V6]),
     ("Invalid user two words from 103.99.0.122", ["two words", "103.99.0.122"]),
     ("input_userauth_request: invalid user PlcmSpIp [preauth]", ["PlcmSpIp"]),
     ("Connection closed by invalid user admin 1.2.3.4 port 22 [preauth]", ["admin", "1.2.3.4"]),
@@ -247,8 +250,16 @@ def test_what_is_found_in_32_000_lines():
     # Looked at one by one: build and calendar accounts, two radio networks' hardware addresses.
     assert (per_kind["email"], per_kind["mac"]) == (4, 61)
     assert per_kind["card"] == per_kind["token"] == per_kind["secret"] == 0
-    assert lines_changed["HDFS ip"] == 1291
+    assert (lines_changed["HDFS ip"], lines_changed["Mac ip"]) == (1291, 84)
     assert lines_changed["HealthApp ip"] == lines_changed["Android ip"] == lines_changed["Windows ip"] == 0
+
+
+@needs_data
+def test_every_login_name_of_an_ssh_server_is_found_but_root():
+    lines = dict(samples())["OpenSSH"]
+    named = r"nvalid user +(?!from |0 )\S|user=(?!root)\S|password for (?!root|invalid)\S|for user (?!root)\S"
+    redacted = Redactor(KEY, ["user"]).redact(lines)
+    assert (redacted != lines).to_list() == [re.search(named, line) is not None for line in lines]
 
 
 @needs_data

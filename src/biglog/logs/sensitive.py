@@ -59,15 +59,17 @@ class Step:
 _H = "[0-9A-Fa-f]"
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
+_IPV6_TAIL = f"(?:(?:{_H}{{1,4}}:){{0,6}}(?:{_IPV4}|{_H}{{1,4}}))?<R>"
 _IPV6 = (
     f"(?:{_H}{{1,4}}:){{7}}{_H}{{1,4}}<R>|(?:{_H}{{1,4}}:){{6}}{_IPV4}<R>"
-    f"|(?:{_H}{{1,4}}(?::{_H}{{1,4}}){{0,6}})?::(?:(?:{_H}{{1,4}}:){{0,6}}(?:{_IPV4}|{_H}{{1,4}}))?<R>"
+    f"|{_H}{{1,4}}(?::{_H}{{1,4}}){{0,6}}::{_IPV6_TAIL}"
 )
-_BEFORE_IPV6 = "(?:^|[^A-Za-z0-9_:.])"
+_BEFORE_IPV6 = "(?:^|[^A-Za-z0-9_.])"
+_BEFORE_COLONS = "(?:^|[^A-Za-z0-9_:.])"
 _NAME = "[A-Za-z_][A-Za-z0-9_-]*"
 _DOTTED_NAME = r"[A-Za-z_][A-Za-z0-9_.-]*[A-Za-z0-9_-]"
 _UNQUOTED = r"""[^\s"'`&,;()\[\]{}<>|\\<M>]+"""
-_LOGIN = r"[^\s<M>](?:[^\n<M>]*?[^\s<M>])?"
+_LOGIN = r"[^\s<M>](?:[^\n<M>]*?[^\s<M>])??"
 # A name may begin with blanks, or be nothing.
 _INVALID = "(?:[Ii]nvalid|[Ii]llegal) user +"
 _AUTHENTICATION = (
@@ -228,7 +230,7 @@ STEPS: Final[tuple[Step, ...]] = (
         f"(?:{_H}{{2}}[:-]){{5}}{_H}",
         (
             # Fingerprints are longer, and so is an IPv6 address.
-            Rule(f"<L>(?:{_H}{{2}}:){{6,}}{_H}{{2}}|<L>(?:{_H}{{2}}-){{6,}}{_H}{{2}}"),
+            Rule(f"<L>(?:{_H}{{2}}:){{6,}}{_H}|<L>(?:{_H}{{2}}-){{6,}}{_H}"),
             Rule(f"::(?:{_H}{{2}}:){{5}}{_H}{{2}}|(?:{_H}{{2}}:){{5}}{_H}{{2}}::"),
             Rule("", f"<L>(?:{_H}{{2}}:){{5}}{_H}{{2}}<R>|<L>(?:{_H}{{2}}-){{5}}{_H}{{2}}<R>"),
         ),
@@ -241,10 +243,11 @@ STEPS: Final[tuple[Step, ...]] = (
         (
             Rule(f"{_BEFORE_IPV6}(?:{_H}{{2}}:){{7,}}{_H}{{2}}<R>"),
             # The step after this one takes the IPv4 address in it.
-            Rule(f"{_BEFORE_IPV6}::(?i:ffff):{_IPV4}<R>"),
-            Rule(f"{_BEFORE_IPV6}(?:{_IPV6})<H>"),
-            Rule("<A>", _IPV6),
+            Rule(f"{_BEFORE_COLONS}::(?i:ffff):{_IPV4}<R>"),
+            Rule(f"{_BEFORE_IPV6}(?:{_IPV6})<H>|{_BEFORE_COLONS}::{_IPV6_TAIL}<H>"),
+            Rule("<A>", f"{_IPV6}|::{_IPV6_TAIL}"),
             Rule(_BEFORE_IPV6, _IPV6),
+            Rule(_BEFORE_COLONS, f"::{_IPV6_TAIL}"),
         ),
         _is_ipv6,
     ),
