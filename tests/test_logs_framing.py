@@ -90,6 +90,12 @@ def test_a_record_has_at_most_so_many_bytes():
     assert text_of(frame) == (HEADER + b"\tat x\n" * 100).decode().removesuffix("\n")
 
 
+def test_a_record_over_the_bound_leaves_the_next_one_whole():
+    frame, _ = read((HEADER + b"\tat x\n" * 5) + HEADER + b"\tat y\n", join=True, max_line_bytes=105)
+    assert frame["line_count"].to_list() == [3, 3, 2]
+    assert frame["has_header"].to_list() == [True, False, True]
+
+
 def test_pieces_of_a_line_are_joined_to_nothing():
     frame, _ = read(HEADER + b"x" * 250 + b"\nmore\nand more\n" + HEADER, join=True, max_line_bytes=100)
     pieces = frame.filter(pl.col("line_number") == 2)

@@ -94,8 +94,8 @@ class Format(Protocol):
             lines: Consecutive lines, of which the first always begins a record.
 
         Returns:
-            A Boolean a line, or None, whatever the lines are, if each line is a record. What it says of a line
-            depends on the lines before it alone, and not on those before the record that it belongs to.
+            A Boolean a line, or None, whatever the lines are, if each line is a record. What it says of a
+            line depends on the lines before it alone, and not on those before the record it belongs to.
         """
 
     def read(self, lines: pl.Series, clock: Clock) -> pl.DataFrame:

@@ -147,7 +147,7 @@ def bounded(rows: pl.DataFrame, starts: pl.Series, bounds: Bounds) -> pl.Series:
         while at < end:
             by_bytes = int(np.searchsorted(filled, filled[at] + bounds.bytes + 1, side="right")) - 1
             by_lines = int(np.searchsorted(counted, counted[at] + bounds.lines, side="right")) - 1
-            at = max(at + 1, min(by_bytes, by_lines))
+            at = max(at + 1, min(by_bytes, by_lines, end))
             more.append(at)
     mask = starts.to_numpy().copy()
     mask[[at for at in more if at < len(mask)]] = True
