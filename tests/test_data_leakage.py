@@ -6,7 +6,7 @@ from itertools import combinations
 import polars as pl
 import pytest
 from data_path import LINES
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biglog.data.leakage import LeakageReport, SampleFound, overlaps, write_fingerprints
@@ -32,6 +32,7 @@ def written(folder, tables, kinds=KINDS):
     return files
 
 
+@settings(max_examples=30)
 @given(parts=st.lists(VALUES, min_size=3, max_size=3), partition_rows=st.sampled_from([3, 1000]))
 def test_equal_to_naive_sets(parts, partition_rows, tmp_path_factory):
     tables = {

@@ -473,7 +473,7 @@ def _templates(work: _Work) -> dict[str, Any] | None:
 
 
 def _finish(folder: Path, table: str, split: str, paths: Sequence[Path]) -> int:
-    """Gives shards their names; a split without rows has an empty one, so that it can be loaded."""
+    """Gives shards their names; a split without rows has an empty one."""
     if not paths:
         with ShardWriter(folder / shard_name(split, 0, 1), table):
             pass
