@@ -15,6 +15,7 @@ import pytest
 from data_path import DATA, LINES, needs_data
 from file_server import FileServer
 from loghub_archives import archive_bytes, write_archive
+from torch.utils.data import DataLoader
 
 import biglog
 from biglog import load_loghub
@@ -91,6 +92,14 @@ def test_streaming_goes_on_where_it_was(folder: Path):
     again.load_state_dict(state)
     assert list(again) == rest
     assert len(first) + len(rest) == len(load_loghub("BGL", "windows", "train", data_dir=folder, **SMALL))
+
+
+def test_workers_of_a_loader_share_the_rows_out(folder: Path):
+    stream = load_loghub("BGL", "windows", "train", data_dir=folder, **SMALL, streaming=True)
+    loader = DataLoader(stream.select_columns("group_id"), batch_size=None, num_workers=2)
+    ids = [row["group_id"] for row in loader]
+    assert len(ids) == len(set(ids))
+    assert set(ids) == {row["group_id"] for row in stream}
 
 
 def test_two_processes_write_the_same(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

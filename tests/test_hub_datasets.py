@@ -126,6 +126,9 @@ def test_round_trip(here: HubServer, tmp_path: Path):
     built = build_tiny(("BGL", "HDFS", "Hadoop", "Linux"), tmp_path / "built")
     result = publish_datasets(built, REPO)
     assert (result.url, result.changed) == (f"{here.url}/datasets/{REPO}", True)
+    card = here.repos["dataset", REPO]
+    text = card.content(card.entry("main", "README.md")[1]).decode()
+    assert 'load_dataset("acme/loghub", "HDFS", split="train", streaming=True)' in text
     got = load_elsewhere(here, tmp_path / "elsewhere", built, "BGL,HDFS")
     assert got["tables"] == rows_of(built)
     tables = ("", "-windows")

@@ -32,11 +32,12 @@ _EXCEPTIONS: Final = {
 }
 
 
-def render_dataset_card(domains: Sequence[BuiltDomain]) -> str:
+def render_dataset_card(domains: Sequence[BuiltDomain], repo_id: str = "<owner>/loghub") -> str:
     """Returns the card of a repository that holds these domains, YAML metadata included.
 
     Args:
         domains: What was built.
+        repo_id: Where it will be, for the example.
 
     Raises:
         InputError: A build's record lacks something that the card says.
@@ -56,6 +57,7 @@ def render_dataset_card(domains: Sequence[BuiltDomain]) -> str:
         records = [domain.record for domain in domains]
         return environment.get_template(TEMPLATE).render(
             title=TITLE,
+            repo_id=repo_id,
             metadata=card_metadata(domains),
             default=_default([config_name(d.name, t.name) for d, t in _tables(domains)]),
             configs=[config_name(d.name, t.name) for d, t in _tables(domains)],

@@ -52,7 +52,7 @@ def assemble_datasets(build_dir: str | Path, out: str | Path) -> Path:
     with writing(target):
         _refuse_to_overwrite(target)
         with staged(target) as stage:
-            _fill(stage, domains, _link_or_copy)
+            _fill(stage, render_dataset_card(domains), domains, _link_or_copy)
             _settle(stage, target)
     return target
 
@@ -97,7 +97,8 @@ def publish_datasets(
         with writing(folder):
             folder.mkdir()
             # Links to the build itself: nothing of it is copied to be sent.
-            _fill(folder, domains, lambda source, place: place.symlink_to(source.absolute()))
+            card = render_dataset_card(domains, repo_id)
+            _fill(folder, card, domains, lambda source, place: place.symlink_to(source.absolute()))
         files = tuple(RepoFile(name, path.stat().st_size) for name, path in _files(folder).items())
         commit, changed = None, False
         if not dry_run:
@@ -146,9 +147,8 @@ def _files(folder: Path) -> dict[str, Path]:
     return dict(sorted((path.relative_to(folder).as_posix(), path) for path in found))
 
 
-def _fill(folder: Path, domains: list[BuiltDomain], place: Callable[[Path, Path], object]) -> None:
+def _fill(folder: Path, card: str, domains: list[BuiltDomain], place: Callable[[Path, Path], object]) -> None:
     """Writes all files of the repository into an empty folder."""
-    card = render_dataset_card(domains)
     (folder / CARD).write_text(f"{card.rstrip()}\n\n{_MARK}\n", encoding="utf-8")
     (folder / LICENSE).write_text(f"{NOTICE.strip()}\n", encoding="utf-8")
     (folder / CITATION_FILE).write_text(f"{CITATION.strip()}\n", encoding="utf-8")
