@@ -264,9 +264,9 @@ def test_card_says_what_was_built(built: Path, tmp_path: Path):
     ]
     infos = {info["config_name"]: info for info in metadata["dataset_info"]}
     assert set(infos) == set(configs)
-    assert [feature["name"] for feature in infos["BGL"]["features"]] == SCHEMAS["lines"].names
     assert [split["num_examples"] for split in infos["BGL"]["splits"]] == [4, 1]
     assert metadata["size_categories"] == "n<1K"
+    assert all(f"`{column}`" in text for schema in SCHEMAS.values() for column in schema.names)
     for domain in find_domains(built):
         for sha256 in domain.record["files"].values():
             assert sha256 in text
