@@ -31,7 +31,7 @@ _MOST: Final = 0.5
 _MOST_FORMATS: Final = 4
 _VAGUE: Final = BARE | {"csv", "tsv", "logfmt"}
 # How lines begin that go on with the one before: indented, a closing bracket, a trace.
-_CONTINUATION: Final = r"^(?:\s|[)\]}]|at |Caused by: |Traceback |\.\.\. )"
+_CONTINUATION: Final = r"^(?:\s|[)\]}]|at |Caused by: |Traceback |\.\.\. |[\w.$]+(?:Exception|Error)\b)"
 
 
 @dataclass(frozen=True)
@@ -59,20 +59,31 @@ class Choice:
         return "+".join(form.name for form in self.formats)
 
 
-def choose(lines: pl.Series) -> Choice:
+def choose(lines: pl.Series, previous: Choice | None = None) -> Choice:
     """Recognise a layout on lines of a log.
 
     Args:
         lines: The first lines of a source, all of them and in order; a thousand of them, evenly spread, are
             looked at.
+        previous: What was chosen for the source before it, in a folder or an archive: where that fits every
+            line but stack traces, nothing else is tried. Files that lie together are mostly of one format.
 
     Returns:
-        The most specific of the layouts that read most lines, or `plain` if none reads a tenth of them. Where
-        it leaves a considerable part that other layouts read, these too.
+        The most specific of the layouts that read most lines, or `plain` if none reads a tenth of them (or a
+        tenth of those that are no stack traces). Where it leaves a considerable part that other layouts read,
+        these too.
     """
-    first, share = _best(_sample(lines), lines)
-    if first is PLAIN or share < _ENOUGH:
-        return Choice(PLAIN, 1.0 - share)
+    sample = _sample(lines)
+    kept = None if previous is None else _keep(previous, sample, lines)
+    if kept is not None:
+        return kept
+    first, share = _best(sample, lines)
+    if share < _ENOUGH:
+        # A failure that repeats can fill a log with its stack trace.
+        first, margin_share = _best(_margin(sample), lines)
+        share = share if margin_share < _ENOUGH else max(share, first.match(sample))
+        if margin_share < _ENOUGH:
+            return Choice(PLAIN, 1.0 - share)
     if share > 1 - _UNREAD:
         return Choice(first, share)
     # Lines between the read ones may be of another format, or of none: stack traces, lists, blank lines.
@@ -124,6 +135,22 @@ def _best(sample: pl.Series, lines: pl.Series) -> tuple[Format, float]:
     return PLAIN, 0.0
 
 
+def _keep(previous: Choice, sample: pl.Series, lines: pl.Series) -> Choice | None:
+    """The layout of the source before, if it is telling and fits here too."""
+    row = LAYOUTS.get(previous.format.name, PLAIN)
+    margin = _margin(sample)
+    if row is PLAIN or row.name in _VAGUE or previous.others or margin.is_empty():
+        return None
+    if row.match(margin) < 1 - _TIE:
+        return None
+    return Choice(row.learn(lines.head(SAMPLE_LINES)), row.match(sample))
+
+
+def _margin(lines: pl.Series) -> pl.Series:
+    """Lines that do not go on with the one before."""
+    return lines.filter(~lines.str.contains(_CONTINUATION))
+
+
 def _considerable(part: int, whole: int) -> bool:
     return part >= max(_UNREAD_LINES, _UNREAD * whole)
 
@@ -134,7 +161,7 @@ def _next(left: pl.Series, whole: int) -> Format | None:
     Messages go on in lines that happen to look like something: only formats that tell a time, or name their
     fields, are taken at their word, and the vague ones only where they read most of what is left.
     """
-    margin = left.filter(~left.str.contains(_CONTINUATION))
+    margin = _margin(left)
     found, share = _best(_sample(margin), left)
     timed = not isinstance(found, Layout) or found.timestamp is not None
     enough = _MOST if found.name in _VAGUE else _ENOUGH

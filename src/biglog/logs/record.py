@@ -178,11 +178,13 @@ class LogReader:
         self._max_line_bytes = max_line_bytes
         self._zone, self._year = zone, year
         self._streams_read = False
+        self._previous: Choice | None = None
 
     def __iter__(self) -> Iterator[RecordBatch]:
         self._check_streams()
         self.report = report = ReadReport()
         report.skipped.extend(self._skipped)
+        self._previous = None
         for log in open_logs(self._sources, report.skipped):
             row = SourceReport(log.source.name)
             report.sources.append(row)
@@ -215,12 +217,18 @@ class LogReader:
         runs = log.runs(self._batch_bytes, self._max_line_bytes)
         head, first = _head(runs)
         if head:
-            choice = _chosen(self._layout, first, log.source.name) if self._layout else choose(first)
+            choice = self._choice(first, log.source.name)
             row.layout, row.confidence, row.encoding = choice.name, choice.confidence, log.encoding
             for frame in self._frames(chain(head, runs), choice, log, row):
                 yield RecordBatch(log.source.name, row.layout, frame)
         # Text that begins in ASCII shows its encoding later.
         row.encoding, row.truncated = log.encoding, log.truncated
+
+    def _choice(self, lines: pl.Series, where: str) -> Choice:
+        if self._layout is not None:
+            return _chosen(self._layout, lines, where)
+        self._previous = choose(lines, self._previous)
+        return self._previous
 
     def _frames(
         self, runs: Iterable[Run], choice: Choice, log: OpenLog, row: SourceReport
