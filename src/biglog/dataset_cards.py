@@ -292,7 +292,7 @@ def _found_traps(record: dict[str, Any]) -> list[str]:
         step = max(clock["largest_step_back_seconds"] for clock in back)
         found.append(
             f"The clock goes back in {_number(len(back), 'file')}: {_number(lines, 'line')} stood behind one"
-            f" that is later, by up to {step:,.0f} s. The table is in order of time."
+            f" that is later, by up to {_seconds(step)}. The table is in order of time."
         )
     for kind in _EXCEPTIONS:
         having = [source for source in record["sources"] if kind in source["exceptions"]]
@@ -308,6 +308,10 @@ def _exception(kind: str, sources: Sequence[dict[str, Any]]) -> str:
     lines = f" (the first: {', '.join(map(str, first))})" if first and len(sources) == 1 else ""
     what = where if kind == "truncated" else f"{_number(count, 'line')} in {where}"
     return f"{_EXCEPTIONS[kind]}: {what}{lines}."
+
+
+def _seconds(span: float) -> str:
+    return f"{span:,.0f} s" if span >= 10 else f"{span:.3g} s"
 
 
 def _number(count: int, what: str) -> str:
