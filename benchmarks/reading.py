@@ -1,8 +1,8 @@
 """Reading logs and taking their headers apart: `read_logs` beside the loader of logparser3, in one run.
 
 Each side is a process of its own and reads the whole log in a lap, again and again for half a second; laps
-alternate, so that whatever else the machine does falls on both, and a ratio is taken within each round. logparser3 pins an old `regex` and has
-an environment of its own:
+alternate, so that whatever else the machine does falls on both, and a ratio is taken within each round.
+logparser3 pins an old `regex` and has an environment of its own:
 
     python -m venv peer && peer/bin/pip install logparser3==1.0.4
     python benchmarks/reading.py --peer-python peer/bin/python

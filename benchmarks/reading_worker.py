@@ -1,7 +1,8 @@
 """One side of the reading benchmark: a process that reads one log each time it is asked to.
 
 It answers each line on standard input (`once`, `lap` to read again and again for half a second, or `content`
-for one read and a checksum of the messages) with a line of JSON. It runs in the environment of whichever package it measures, so it imports nothing but that package.
+for one read and a checksum of the messages) with a line of JSON. It runs in the environment of whichever
+package it measures, so it imports nothing but that package.
 """
 
 from __future__ import annotations
