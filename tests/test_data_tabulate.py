@@ -138,3 +138,17 @@ def test_bad_options_are_told_in_one_line(arguments, words):
     assert done.returncode == 2
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_the_command_redacts_and_the_mapping_turns_it_back(tmp_path):
+    from biglog.logs.redaction import load_mapping, restore
+
+    (tmp_path / "key").write_text("correct horse battery staple\n")
+    out, mapping = tmp_path / "lines.parquet", tmp_path / "mapping.json"
+    key = ["--key-file", tmp_path / "key"]
+    done = run(SSH, "--out", out, "--redact", "ip,user", *key, "--mapping", mapping)
+    assert done.returncode == 0, done.stderr
+    lines = pl.read_parquet(out)["line"]
+    assert not lines.equals(pl.Series("line", SSH.read_text().splitlines()))
+    assert restore(lines, load_mapping(mapping)).to_list() == SSH.read_text().splitlines()
+    assert mapping.stat().st_mode & 0o777 == 0o600

@@ -179,7 +179,9 @@ def read(
             progress=progress,
         )
     if redactor is not None and mapping is not None:
-        redactor.save_mapping(mapping)
+        from biglog.logs.redaction import save_mapping
+
+        save_mapping(redactor.mapping, mapping)
     if as_json and out != STANDARD_OUTPUT:
         from dataclasses import asdict
 
@@ -293,10 +295,11 @@ def _redactor(kinds: str | None, key_file: Path | None, mapping: Path | None) ->
             raise InputError("a key or a mapping is for --redact alone", remedy="Add --redact all")
         return None
     from biglog.logs.redaction import Redactor, read_key
+    from biglog.logs.sensitive import KINDS
 
     _check_writable(mapping)
-    names = None if kinds == "all" else [name.strip() for name in kinds.split(",") if name.strip()]
-    return Redactor(read_key(key_file), kinds=names)
+    names = KINDS if kinds == "all" else [name.strip() for name in kinds.split(",") if name.strip()]
+    return Redactor(read_key(key_file), names)
 
 
 def _print_json(value: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final
 
 import polars as pl
 import pyarrow as pa
@@ -19,21 +19,12 @@ from biglog.errors import InputError, OutputError
 from biglog.logs.masking import normal_forms
 from biglog.logs.merging import MergeReport, merge_batches
 from biglog.logs.record import LogReader, ReadReport, RecordBatch, SourceReport, read_logs
+from biglog.logs.redaction import Redactor
 from biglog.logs.sources import expand
 
 SUFFIXES: Final = (".parquet", ".csv", ".jsonl", ".ndjson")
 STANDARD_OUTPUT: Final = Path("-")
 _TEXT_TIME: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
-# Columns that may name somebody or hold a secret.
-_REDACTED: Final = ("line", "content", "host")
-
-
-class Redacts(Protocol):
-    """Whatever hides personal data in a column of text."""
-
-    def redact(self, texts: pl.Series) -> pl.Series:
-        """Returns the texts, dtype String, shape (n,), without what must not be shown."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -62,7 +53,7 @@ def tabulate(
     merge: bool = False,
     zone: str | None = None,
     year: int | None = None,
-    redactor: Redacts | None = None,
+    redactor: Redactor | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tabulated:
     """Reads logs and writes one row a record: where it stands, its header's columns, content, normal form.
@@ -76,7 +67,7 @@ def tabulate(
         merge: Give the records of several logs in one order of time, rather than log after log.
         zone: IANA zone of timestamps that name none.
         year: Year of the first line where timestamps have none.
-        redactor: What hides personal data in lines, contents and hosts; None writes them as they are.
+        redactor: What hides personal data; None writes them as they are.
         progress: Called with the lines and bytes read so far.
 
     Raises:
@@ -151,11 +142,9 @@ class _Merged(_InOrder):
         self.merge_report = self._batches.report
 
 
-def _row(frame: pl.DataFrame, redactor: Redacts | None) -> pl.DataFrame:
+def _row(frame: pl.DataFrame, redactor: Redactor | None) -> pl.DataFrame:
     if redactor is not None:
-        hidden = [redactor.redact(frame[name]).alias(name) for name in _REDACTED]
-        # The bytes of a damaged line cannot be looked through.
-        frame = frame.with_columns(*hidden, raw_bytes=pl.lit(None, pl.Binary))
+        frame = redactor.redact_frame(frame)
     return frame.with_columns(normal_forms(frame["content"]).alias("normal_form"))
 
 

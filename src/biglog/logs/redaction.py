@@ -43,6 +43,7 @@ from biglog.errors import InputError, OutputError
 from biglog.logs.sensitive import IPV4_PSEUDONYMS, KINDS, MAC_PSEUDONYMS, STEPS, Rule, Step, steps
 
 MIN_KEY_LENGTH: Final = 16
+KEY_VARIABLE: Final = "BIGLOG_REDACTION_KEY"
 _TEXT_COLUMNS: Final = ("line", "content", "component", "host")
 _LEFT, _RIGHT = r"(?-u:\b{start-half})", r"(?-u:\b{end-half})"
 # A letter comes first, so that the masks take every hash for one of `[CODE]`.
@@ -198,6 +199,31 @@ def save_mapping(mapping: Mapping[str, str], path: str | Path) -> None:
             where=target,
             remedy="Give a file in a folder that exists and has room",
         ) from error
+
+
+def read_key(path: str | Path | None = None) -> bytes:
+    """Returns the key of pseudonyms from a file, or from the environment variable BIGLOG_REDACTION_KEY.
+
+    Args:
+        path: File whose content, without blanks at its ends, is the key; None takes the variable.
+
+    Raises:
+        InputError: There is no key, or the file cannot be read.
+    """
+    if path is not None:
+        try:
+            return Path(path).read_bytes().strip()
+        except OSError as error:
+            raise InputError(
+                f"the key cannot be read: {error.strerror}", where=path, remedy="Give a file that holds it"
+            ) from error
+    key = os.environ.get(KEY_VARIABLE, "")
+    if not key:
+        raise InputError(
+            "pseudonyms need a key, and there is none",
+            remedy=f"Set {KEY_VARIABLE}, or give a file; `openssl rand -hex 32` makes one",
+        )
+    return key.encode()
 
 
 def load_mapping(path: str | Path) -> dict[str, str]:
