@@ -284,7 +284,7 @@ def test_stretches_and_strings_are_inverse(texts, skipped):
     found = stretches(copied.slice(skipped))
     if found is not None:
         # Polars holds short strings elsewhere, and a last one has no padding: these are empty.
-        strings = found.strings().to_list()
+        strings = found.strings.to_list()
         assert all(a in ("", b) for a, b in zip(strings, copied.slice(skipped), strict=True))
     data = "\n".join(text.replace("\n", "").replace("\r", "") for text in texts).encode()
     lines, _ = split_lines(data)
@@ -312,7 +312,7 @@ def test_ranges_of_bytes(texts):
             0 < len(text.encode()) <= 16 and all(low <= byte <= high for byte in text) for text in texts
         ]
         assert column.within(ord(low), ord(high)).tolist() == expected
-    assert column.strings().to_list() == texts
+    assert column.strings.to_list() == texts
 
 
 @settings(deadline=None)
@@ -332,7 +332,7 @@ def test_translation_of_few_values(texts):
 @settings(deadline=None)
 @given(st.lists(st.text(ODD, max_size=6), min_size=1))
 def test_white_space_at_the_end_is_what_polars_takes_for_it(texts):
-    assert placed(texts).stripped().strings().to_list() == pl.Series(texts).str.strip_chars_end().to_list()
+    assert placed(texts).stripped().strings.to_list() == pl.Series(texts).str.strip_chars_end().to_list()
 
 
 def test_a_layout_of_a_user_is_read_by_its_regex():

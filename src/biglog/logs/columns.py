@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -64,6 +65,7 @@ class Stretches:
         """The same stretches, empty ones at the buffer's beginning where not kept; shape stays (rows,)."""
         return Stretches(self.buffer, self.starts * keep, self.ends * keep)
 
+    @cached_property
     def strings(self) -> pl.Series:
         """The strings as a Polars column that shares the buffer; shape (rows,)."""
         lengths = self.lengths
@@ -94,7 +96,7 @@ class Stretches:
         if not len(rows):
             return self
         ends, starts = self.ends.copy(), self.starts[rows]
-        some = Stretches(self.buffer, starts, ends[rows]).strings()
+        some = Stretches(self.buffer, starts, ends[rows]).strings
         ends[rows] = starts + some.str.strip_chars_end().str.len_bytes().to_numpy()
         return Stretches(self.buffer, self.starts, ends)
 
@@ -139,7 +141,7 @@ class Stretches:
             left &= ~same
         bounds = np.array(ends, dtype=np.int64)
         buffer = np.frombuffer(names + bytes(PADDING), dtype=np.uint8)
-        return Stretches(buffer, bounds[code - 1], bounds[code]).strings()
+        return Stretches(buffer, bounds[code - 1], bounds[code]).strings
 
     def within(self, low: int, high: int) -> Flags:
         """Whether each stretch has 1 to 16 bytes, all of them from `low` to `high` (both below 128).
@@ -188,7 +190,7 @@ def split_lines(data: bytes) -> tuple[pl.Series, bool]:
         # A carriage return counts as part of the end only before a newline.
         returns = (buffer[ends[:ended] - 1] == _RETURN) & (ends[:ended] > starts[:ended])
         ends[:ended] -= returns
-    return Stretches(buffer, starts, ends).strings().alias("line"), controls
+    return Stretches(buffer, starts, ends).strings.alias("line"), controls
 
 
 def _split_copying(data: bytes) -> pl.Series:

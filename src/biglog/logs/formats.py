@@ -237,11 +237,11 @@ class Layout:
         if found is None:
             return self._by_regex(lines, self.pattern), None
         if self._plan is not None and self._plan.rest:
-            table = self._by_regex(found.rest.strings(), self._rest_pattern)
+            table = self._by_regex(found.rest.strings, self._rest_pattern)
             found.good[:] &= table["content"].is_not_null().to_numpy()
         else:
             empty = _NO_TEXT.new_from_index(0, len(lines))
-            table = dict.fromkeys(_TEXTS, empty) | {"content": found.rest.stripped().strings()}
+            table = dict.fromkeys(_TEXTS, empty) | {"content": found.rest.stripped().strings}
         done = found.stamps is not None and bool(found.good.all())
         for name, place in found.fields.items():
             if not (done and name == "timestamp"):
@@ -266,9 +266,9 @@ class Layout:
     def _strings(self, column: str, field: Stretches) -> pl.Series:
         """A field as the column it fills."""
         if column != "level":
-            return field.strings()
+            return field.strings
         known = field.translated(_canonical) if self.levels == "names" else None
-        return canonical_levels(field.strings(), self.levels) if known is None else known
+        return canonical_levels(field.strings, self.levels) if known is None else known
 
     def _stamps(self, texts: pl.Series) -> Stamps | None:
         if self.timestamp is None:

@@ -265,17 +265,18 @@ def _chosen(form: Format, lines: pl.Series, where: str) -> Choice:
 def _head(runs: Iterator[Run]) -> tuple[list[Run], pl.Series]:
     """The first runs, and their first lines for detection: the same ones whatever the size of the runs."""
     head: list[Run] = []
+    sizes: list[pl.Series] = []
     size = 0
     for run in runs:
         head.append(run)
-        size += int(run.lines.str.len_bytes().cast(pl.Int64).sum()) + len(run.lines)
+        sizes.append(run.lines.str.len_bytes().cast(pl.Int64) + 1)
+        size += int(sizes[-1].sum())
         if size >= _HEAD_BYTES:
             break
     if not head:
         return [], pl.Series([], dtype=pl.String)
-    lines = pl.concat([run.lines for run in head])
-    ends = (lines.str.len_bytes().cast(pl.Int64) + 1).cum_sum()
-    return head, lines.filter((ends <= _HEAD_BYTES) | (pl.int_range(len(lines), eager=True) == 0))
+    count = (pl.concat(sizes).cum_sum() <= _HEAD_BYTES).sum()
+    return head, pl.concat([run.lines for run in head]).head(max(1, int(count)))
 
 
 def _counted(runs: Iterable[Run], framer: Framer, row: SourceReport) -> Iterator[pl.DataFrame]:
@@ -310,12 +311,8 @@ class _Parser:
             header = _without_header(header, pieces, rows["line"])
         self.row.without_header += int(rows["line_count"].filter(~header["has_header"]).sum())
         self.row.bad_timestamps += int(header["bad_timestamp"].sum())
-        times = self._times(header)
-        return (
-            pl.concat([rows, header.drop("bad_timestamp")], how="horizontal")
-            .with_columns(times.alias("timestamp"))
-            .select(SCHEMA.names())
-        )
+        columns = {column.name: column for column in (*rows, *header)} | {"timestamp": self._times(header)}
+        return pl.DataFrame({name: columns[name] for name in SCHEMA})
 
     def _read(self, lines: pl.Series) -> pl.DataFrame:
         """Columns of `Format.read`, and `layout`: a record is read by the first format that can."""
@@ -333,14 +330,23 @@ class _Parser:
 
     def _times(self, header: pl.DataFrame) -> pl.Series:
         """Lines without a header stand at the time of the record before them, also across batches."""
-        filled = pl.concat([self.last_time, header["timestamp"]]).forward_fill()
-        self.last_time = filled.tail(1)
-        return header["timestamp"].zip_with(header["has_header"], filled.slice(1))
+        times = header["timestamp"]
+        if times.null_count():
+            filled = pl.concat([self.last_time, times]).forward_fill()
+            times = times.zip_with(header["has_header"], filled.slice(1))
+            self.last_time = filled.tail(1)
+        elif len(times):
+            self.last_time = times.tail(1)
+        return times
 
 
 def _named(header: pl.DataFrame, form: Format) -> pl.DataFrame:
-    name = pl.when("has_header").then(pl.lit(form.name)).otherwise(pl.lit(PLAIN.name))
-    return header.select(*_HEADER, name.alias("layout"))
+    names = pl.Series("layout", [form.name, PLAIN.name])
+    found = header["has_header"]
+    layout = names.new_from_index(0, len(found))
+    if not found.all():
+        layout = layout.zip_with(found, names.new_from_index(1, len(found)))
+    return pl.DataFrame([*(header[name] for name in _HEADER), layout])
 
 
 def _without_header(header: pl.DataFrame, pieces: pl.Series, lines: pl.Series) -> pl.DataFrame:

@@ -93,10 +93,10 @@ def find_repeats_in(texts: Stretches, fraction_at: int | None = None) -> Repeats
     lengths = texts.lengths
     length = int(lengths[0]) if len(lengths) else 0
     if not length or not (lengths == length).all():
-        return find_repeats(texts.strings(), fraction_at)
+        return find_repeats(texts.strings, fraction_at)
     firsts, micros = _runs(rows_of(texts.buffer, texts.starts, length), fraction_at)
     heads = Stretches(texts.buffer, texts.starts[firsts], texts.ends[firsts])
-    return Repeats(len(lengths), firsts, heads.strings(), micros)
+    return Repeats(len(lengths), firsts, heads.strings, micros)
 
 
 def _runs(table: NDArray[np.uint8], fraction_at: int | None) -> tuple[Integers, Integers | None]:

@@ -318,7 +318,7 @@ def _split_zone(text: pl.Series) -> tuple[pl.Series, pl.Series | None]:
 
 def _to_utc(civil: pl.Series, zone: str) -> pl.Series:
     if zone == "UTC":
-        return civil.dt.replace_time_zone("UTC")
+        return civil.cast(UTC_MICROSECONDS)
     local = pl.first().dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     return civil.to_frame().select(local.dt.convert_time_zone("UTC")).to_series()
 

@@ -241,13 +241,14 @@ def _field(buffer: Buffer, place: Stretches, word: Word, good: Flags) -> Stretch
     return field if good.all() else field.where(good)
 
 
-def _check(word: Word, field: Stretches) -> Flags:
+def _check(word: Word, field: Stretches) -> Flags | np.bool_:
     """Whether each line's field fits."""
     if word.pattern is None or word.pattern == ANY:
-        return field.lengths > 0
+        # A word without literals has bytes.
+        return field.lengths > 0 if word.before or word.after else np.True_
     if word.pattern in _RANGES:
         return field.within(*_RANGES[word.pattern])
-    return _fits(field.strings(), word.pattern)
+    return _fits(field.strings, word.pattern)
 
 
 def _fits(values: pl.Series, pattern: str) -> Flags:
