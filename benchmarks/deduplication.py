@@ -2,7 +2,7 @@
 
 What 100 million lines would take is reckoned from what was measured: the time by the rate of lines, the state
 by the growth of distinct forms, fitted as forms = c * lines ** exponent (Heaps' law) on the halves of each
-log.
+log, with an exponent of 1 at most: a log whose second half is of another kind tells nothing about growth.
 
 Example: python benchmarks/deduplication.py --data ../shared/data
 """
@@ -41,22 +41,33 @@ def exact(logs: list[str], out: str, processes: int) -> dict[str, float]:
     return {"lines": found.lines, "normal_forms": found.normal_forms, "seconds": round(seconds, 2)} | _peak()
 
 
-def near(forms_path: str) -> dict[str, float]:
-    """Merges near duplicates among the counted forms; likewise in a process of its own."""
+def near(forms_path: str, statements_path: str, share: float) -> dict[str, float]:
+    """Merges near duplicates among counted forms and log statements; likewise in a process of its own."""
     forms = pl.read_parquet(forms_path, columns=["normal_form", "count"])
-    before = _peak()["peak_megabytes"]
+    # There are too few forms at hand to measure memory by: log statements of source code are such texts too.
+    statements = pl.read_csv(statements_path, columns=["template"], infer_schema=False)
+    more = statements.unique(maintain_order=True).select(
+        normal_form="template", count=pl.lit(1, forms["count"].dtype)
+    )
+    texts = pl.concat([forms, more]).unique("normal_form", maintain_order=True)
+    texts = texts.sample(fraction=share, seed=0) if share < 1 else texts
     began = time.perf_counter()
-    kept = kept_forms(merge_near(forms, threshold=THRESHOLD))
+    kept = kept_forms(merge_near(texts, threshold=THRESHOLD))
     seconds = time.perf_counter() - began
-    grown = _peak()["peak_megabytes"] - before
+    return {"texts": len(texts), "kept": len(kept), "seconds": round(seconds, 2)} | _peak()
+
+
+def near_costs(half: dict[str, float], whole: dict[str, float]) -> dict[str, Any]:
+    """Rate, and memory by what the second half of the texts added."""
+    added = (whole["peak_megabytes"] - half["peak_megabytes"]) * 2**20 / (whole["texts"] - half["texts"])
     return {
         "threshold": THRESHOLD,
         "num_perm": NUM_PERM,
-        "kept": len(kept),
-        "seconds": round(seconds, 2),
-        "forms_per_second": round(len(forms) / seconds),
-        "bytes_per_form": round(grown * 2**20 / len(forms)),
-    } | _peak()
+        "forms_per_second": round(whole["texts"] / whole["seconds"]),
+        "bytes_per_form": round(added),
+        "half": half,
+        "whole": whole,
+    }
 
 
 def growth(logs: list[str]) -> dict[str, float]:
@@ -67,7 +78,7 @@ def growth(logs: list[str]) -> dict[str, float]:
         lines += len(batches[half].frame)
         half += 1
     early, late = len(count_batches(batches[:half])), len(count_batches(batches))
-    exponent = math.log(late / early) / math.log(total / lines) if total > lines else float("nan")
+    exponent = min(1.0, math.log(late / early) / math.log(total / lines)) if total > lines else 1.0
     return {"lines": total, "normal_forms": late, "at_half": early, "exponent": round(exponent, 3)}
 
 
@@ -122,7 +133,8 @@ def main() -> None:
         counted = {n: _alone(exact, everything, forms, n) for n in (1, 2)}
         table = pl.read_parquet(forms)
         counted[1]["state_bytes_per_form"] = round(table.estimated_size() / len(table))
-        merged = _alone(near, forms)
+        statements = str(options.data / "statements" / "statements.csv.gz")
+        merged = near_costs(*(_alone(near, forms, statements, share) for share in (0.5, 1.0)))
     domains = {name: growth(found) for name, found in logs.items()}
     result = {
         "benchmark": "deduplication",

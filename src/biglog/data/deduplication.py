@@ -16,9 +16,10 @@ import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,8 +42,10 @@ NGRAM: Final = 4
 NUM_PERM: Final = 128
 _CHUNK_FORMS: Final = 20_000
 _LEAST_WAITING: Final = 1 << 17
+_LEAST_MASKED: Final = 1 << 15
 _SEED: Final = 1
 _RECALL: Final = 0.99
+_MEMBERS: Final = 100
 
 FORMS_SCHEMA: Final = pl.Schema(
     {
@@ -74,10 +77,10 @@ class FormCount:
 
 @dataclass(frozen=True)
 class _Task:
-    """One source to count, and where its parts go."""
+    """Sources to count one after the other, and where their parts go."""
 
     number: int
-    source: str
+    sources: tuple[str, ...]
     layout: str | None
     folder: Path
     state_forms: int
@@ -98,7 +101,7 @@ def count_forms(
     The file is the same whatever the executor and the bounds.
 
     Args:
-        sources: Logs, as `read_logs` takes them, one task each.
+        sources: Logs, as `read_logs` takes them: one task each, members of an archive a hundred at a time.
         out: The Parquet file, columns as in `FORMS_SCHEMA`, sorted by normal form within each of the
             partitions.
         layout: Layout of all of them; None recognises each one's own.
@@ -114,11 +117,11 @@ def count_forms(
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.absolute().parent))
     staged = folder / "forms.parquet"
     tasks = [
-        _Task(number, str(source), layout, folder, state_forms, partitions)
-        for number, source in enumerate(sources)
+        _Task(number, together, layout, folder, state_forms, partitions)
+        for number, together in enumerate(_together(sources))
     ]
     try:
-        lines = sum(executor.map(_count_source, tasks))
+        lines = sum(executor.map(_count_sources, tasks))
         parts = list(executor.map(partial(_add_up, folder), range(partitions)))
         pl.scan_parquet(parts).sink_parquet(staged, compression="zstd", maintain_order=True)
         forms = int(pl.scan_parquet(staged).select(pl.len()).collect().item())
@@ -150,34 +153,47 @@ class _State:
 
     def __init__(self) -> None:
         self.lines = 0
+        self._lines: list[pl.DataFrame] = []
+        self._unmasked = 0
         self._parts = [pl.DataFrame(schema=FORMS_SCHEMA)]
         self._waiting = 0
 
     def add(self, batch: RecordBatch) -> int:
         """Counts a batch; returns how many forms are held at most."""
-        part = _sum_up(_batch_forms(batch))
         self.lines += len(batch.frame)
-        self._parts.append(part)
-        self._waiting += len(part)
+        self._lines.append(batch.frame.select("content", pl.lit(batch.source).alias("source"), "line_number"))
+        self._unmasked += len(batch.frame)
+        # Masking a few lines takes as long as masking thousands.
+        if self._unmasked >= _LEAST_MASKED:
+            self._mask()
         if self._waiting > max(_LEAST_WAITING, len(self._parts[0])):
-            self.forms()
-        return len(self._parts[0]) + self._waiting
+            self._add_up()
+        return len(self._parts[0]) + self._waiting + self._unmasked
 
     def forms(self) -> pl.DataFrame:
         """What is counted so far, in the order of first occurrence."""
+        self._mask()
+        self._add_up()
+        return self._parts[0]
+
+    def _mask(self) -> None:
+        if not self._lines:
+            return
+        rows = pl.concat(self._lines)
+        forms = rows.select(
+            normal_forms(rows["content"]).alias("normal_form"),
+            pl.lit(1, pl.UInt64).alias("count"),
+            "source",
+            "line_number",
+        )
+        self._parts.append(_sum_up(forms))
+        self._waiting += len(self._parts[-1])
+        self._lines, self._unmasked = [], 0
+
+    def _add_up(self) -> None:
         # Earlier rows come first, so that the first place of a form stays the first.
         self._parts = [_sum_up(pl.concat(self._parts))]
         self._waiting = 0
-        return self._parts[0]
-
-
-def _batch_forms(batch: RecordBatch) -> pl.DataFrame:
-    return batch.frame.select(
-        normal_forms(batch.frame["content"]).alias("normal_form"),
-        pl.lit(1, pl.UInt64).alias("count"),
-        pl.lit(batch.source).alias("source"),
-        "line_number",
-    )
 
 
 def _sum_up(rows: pl.DataFrame) -> pl.DataFrame:
@@ -186,10 +202,18 @@ def _sum_up(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _count_source(task: _Task) -> int:
-    """Counts one source into parts on disk; returns its lines."""
+def _together(sources: Sequence[str | Path]) -> Iterator[tuple[str, ...]]:
+    """Sources by task: an archive can have thousands of members of a few lines."""
+    for _, members in groupby(map(str, sources), key=lambda name: name.partition("::")[:2]):
+        names = list(members)
+        size = _MEMBERS if "::" in names[0] else 1
+        yield from (tuple(names[at : at + size]) for at in range(0, len(names), size))
+
+
+def _count_sources(task: _Task) -> int:
+    """Counts a task's sources into parts on disk; returns their lines."""
     state, lines, written = _State(), 0, 0
-    for batch in read_logs(task.source, layout=task.layout):
+    for batch in read_logs(list(task.sources), layout=task.layout):
         if state.add(batch) > task.state_forms and len(state.forms()) > task.state_forms // 2:
             _write_parts(state.forms(), task, written)
             lines, written, state = lines + state.lines, written + 1, _State()
