@@ -121,6 +121,97 @@ def _ranking(result: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def _coverage(result: dict[str, Any]) -> str:
+    total, formats = result["summary"], result["formats"]
+    rows = []
+    for name, domain in result["domains"].items():
+        files = domain["files"].values()
+        lines, headed = (sum(file[key] for file in files) for key in ("lines", "with_header"))
+        continued = sum(file["continuations"] for file in files)
+        sample = domain["sample"]
+        rows.append(
+            (
+                name,
+                f"{len(files)}",
+                f"{lines:,}",
+                f"{headed:,}",
+                f"{continued:,}",
+                f"{lines - headed - continued:,}",
+                f"{sample['equal']:,} of {sample['lines']:,}",
+            )
+        )
+    timed = sum(row["with_timestamp"] for row in formats.values())
+    headed = sum(row["records_with_header"] for row in formats.values())
+    told = (
+        f"**Reading** {total['lines']:,} lines of {total['files']} files: "
+        f"{total['files'] - total['files_with_other_counts']} have as many rows as lines counted on the "
+        f"bytes; {total['sample_lines_equal']:,} of {total['sample_lines']:,} contents of the 2k samples "
+        f"equal Loghub's own. Of {len(formats)} samples of other formats {timed:,} of {headed:,} records "
+        "have a timestamp. Lines without header go on with a record (stack traces, indented) or are "
+        "something else:"
+    )
+    head = ("domain", "files", "lines", "with header", "continuations", "other", "contents equal")
+    return told + "\n\n" + _table(head, rows)
+
+
+def _deduplication(result: dict[str, Any]) -> str:
+    one, two, near = result["exact"]["1_processes"], result["exact"]["2_processes"], result["near"]
+    hundred = result["per_100_million_lines"]
+    cases = "; ".join(
+        f"{row['normal_forms']:,} forms if they grow as in {row['domain']} ({case}): "
+        f"{row['exact_state_megabytes']:,.0f} MB exactly, {row['near_megabytes']:,.0f} MB and "
+        f"{row['near_minutes']:,.0f} min for near duplicates"
+        for case, row in hundred["cases"].items()
+    )
+    return (
+        f"**Distinct normal forms** of {one['lines']:,} lines: {one['normal_forms']:,}, in "
+        f"{one['seconds']:.0f} s with one process and {two['seconds']:.0f} s with two, peaks of "
+        f"{one['peak_megabytes']} and {two['peak_megabytes']} MB. Near duplicates (similarity "
+        f"{near['threshold']}, {near['num_perm']} permutations): {near['forms_per_second']:,} texts/s, "
+        f"{near['bytes_per_form']:,} bytes each. Reckoned from that, 100 million lines take "
+        f"{hundred['exact_minutes']:.0f} min of one process, and hold {cases}."
+    )
+
+
+def _reading(result: dict[str, Any]) -> str:
+    rows = []
+    for name, log in result["logs"].items():
+        peer = log["readers"]["logparser3"]
+        for reader, row in log["readers"].items():
+            rate = row["lines_per_second"]
+            ratio = row["times_logparser3"]
+            rows.append(
+                (
+                    f"{name}, {_READERS.get(reader, reader)}",
+                    f"{rate['median']:,.0f}",
+                    ""
+                    if row is peer
+                    else f"{ratio['median']:.1f} × ({ratio['min']:.1f} to {ratio['max']:.1f})",
+                    "" if row is peer else f"{row['cpu_times_logparser3']['median']:.1f} ×",
+                    f"{row['peak_rss_mb']:,.0f} MB",
+                )
+            )
+    streams = "; ".join(
+        f"{log['stream']['bytes'] / 1e9:.1f} GB of {name} as a stream peak at "
+        f"{log['stream']['peak_rss_mb']:.0f} MB"
+        for name, log in result["logs"].items()
+        if "stream" in log
+    )
+    told = (
+        "**Headers parsed**, lines per second of one process, paired in alternation with logparser3's loader "
+        f"(`log_to_dataframe`), medians of {result['rounds']} rounds; {streams}."
+    )
+    head = ("log, reader", "lines/s", "times logparser3", "by CPU time", "peak memory")
+    return told + "\n\n" + _table(head, rows)
+
+
+_READERS = {
+    "frame": "everything in one frame",
+    "batches": "batch by batch",
+    "recognised": "layout recognised too",
+    "normal forms": "normal forms too",
+}
+
 _METRICS = {
     "AUC, lines": "line_auc",
     "average precision, lines": "line_average_precision",
@@ -129,6 +220,9 @@ _METRICS = {
 }
 
 _SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "reading_coverage.json": _coverage,
+    "reading.json": _reading,
+    "deduplication.json": _deduplication,
     "benchmark_analyze.json": _analyzing,
     "benchmark_embeddings.json": _embedding,
     "odd_lines.json": _ranking,
