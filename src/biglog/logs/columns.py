@@ -25,6 +25,9 @@ MAX_BUFFER: Final = 2**31 - 1
 """Arrow's offsets of string views are 32-bit integers."""
 
 _TAB, _NEWLINE, _RETURN, _SPACE = b"\t\n\r "
+REACH: Final = 57
+"""Bytes that `Marks` can look ahead from any place: 64 bits, less those before the place in its byte."""
+
 _INLINE: Final = 12
 _BYTES: Final = 8
 _FEW: Final = 16
@@ -161,6 +164,31 @@ class Stretches:
             # The last eight bytes, which overlap the first eight or meet them.
             found &= (lengths <= _BYTES) | good(words[np.maximum(self.ends - _BYTES, 0)])
         return found & (lengths > 0) & (lengths <= 2 * _BYTES)
+
+
+class Marks:
+    """Where one byte stands in a buffer, a bit for each byte: all within reach of a place are one number.
+
+    Args:
+        buffer: Bytes.
+        byte: The one to mark.
+    """
+
+    def __init__(self, buffer: Buffer, byte: int) -> None:
+        packed = np.packbits(buffer == byte, bitorder="little")
+        self._words = _words64(np.concatenate((packed, np.zeros(_BYTES, dtype=np.uint8))))
+        self._last = len(buffer)
+
+    def after(self, places: Integers) -> NDArray[np.uint64]:
+        """The marks of at least `REACH` bytes from each place on, that of the place itself as lowest bit."""
+        places = np.minimum(places, self._last)
+        marks: NDArray[np.uint64] = self._words[places >> 3] >> (places & 7).view(np.uint64)
+        return marks
+
+
+def first_bit(marks: NDArray[np.uint64]) -> Integers:
+    """Number of zeros below the lowest one in each number; 64 for zero."""
+    return np.bitwise_count(~marks & (marks - np.uint64(1))).astype(np.int64)
 
 
 def split_lines(data: bytes) -> tuple[pl.Series, bool]:

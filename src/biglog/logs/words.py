@@ -20,11 +20,12 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from biglog.logs.columns import Buffer, Flags, Integers, Stretches, stretches
+from biglog.logs.columns import REACH, Buffer, Flags, Integers, Marks, Stretches, first_bit, stretches
 from biglog.logs.timestamps import Stamps, TimestampFormat
 
 ANY: Final = "[^ ]+"
 _SPACE: Final = ord(" ")
+_ONE: Final = np.uint64(1)
 _RANGES: Final = {"[0-9]+": (ord("0"), ord("9")), "[A-Z]+": (ord("A"), ord("Z"))}
 # After a timestamp and a space these may be its zone, or the next field: the regex knows.
 _ZONE_BEGINS: Final = tuple(b"Z+-")
@@ -207,19 +208,22 @@ def _places(text: Stretches, count: int, *, closing: bool) -> tuple[list[Stretch
         count: How many words.
         closing: Whether the line may end after the last one.
     """
-    spaces = np.flatnonzero(text.buffer == _SPACE)
-    spaces = np.append(spaces, np.full(count, len(text.buffer)))
-    first = np.searchsorted(spaces, text.starts)
-    places, start, end = [], text.starts, text.starts
-    good = np.ones(len(start), dtype=np.bool_)
+    spaces = Marks(text.buffer, _SPACE)
+    places, good = [], np.ones(len(text.starts), dtype=np.bool_)
+    start, end, base = text.starts, text.starts, text.starts
+    ahead = spaces.after(base)
     for number in range(count):
-        end = spaces[first + number]
+        if not ahead.all():
+            # Some line has no further space within reach of where its look-ahead began.
+            base, ahead = start, spaces.after(start)
+        end, known = base + first_bit(ahead), ahead != 0
         if closing and number == count - 1:
+            known |= text.ends <= base + REACH
             end = np.minimum(end, text.ends)
         # Where two spaces follow each other, or the line begins with one, there is an empty word.
-        good &= end > start
+        good &= known & (end > start)
         places.append(Stretches(text.buffer, start, end))
-        start = end + 1
+        start, ahead = end + 1, ahead & (ahead - _ONE)
     good &= end <= text.ends if closing else end < text.ends
     start = np.minimum(start, text.ends)
     return places, start, good & ((text.buffer[start] != _SPACE) | (start == text.ends))
