@@ -23,7 +23,7 @@ from biglog.data.catalog import ARCHIVES, NOTICE
 from biglog.datasets_terminal import size_words
 from biglog.logs.domains import DOMAINS
 
-COMMANDS = ("list", "show", "download", "verify", "build", "publish")
+COMMANDS = ("list", "show", "download", "verify", "build", "deduplicate", "publish")
 
 
 @dataclass
