@@ -312,7 +312,17 @@ def test_ranges_of_bytes(texts):
             0 < len(text.encode()) <= 16 and all(low <= byte <= high for byte in text) for text in texts
         ]
         assert column.within(ord(low), ord(high)).tolist() == expected
+    assert column.without(ord(":")).tolist() == [text != "" and ":" not in text for text in texts]
     assert column.strings.to_list() == texts
+
+
+@given(st.integers(0, 130), st.integers(0, 130))
+def test_a_byte_is_looked_for_as_far_as_marks_reach(before, length):
+    found = placed(["." * before, "x" * length + ":", ":"])
+    assert found.without(ord(":")).tolist() == [0 < before <= 57, False, False]
+    assert Stretches(found.buffer, found.starts, found.ends - [0, 1, 1]).without(ord(":")).tolist() == [
+        *(0 < before <= 57, 0 < length <= 57, False)
+    ]
 
 
 @settings(deadline=None)

@@ -146,6 +146,12 @@ class Stretches:
         buffer = np.frombuffer(names + bytes(PADDING), dtype=np.uint8)
         return Stretches(buffer, bounds[code - 1], bounds[code]).strings
 
+    def without(self, byte: int) -> Flags:
+        """Whether each stretch has 1 to `REACH` bytes, none of them this one (below 128)."""
+        lengths = self.lengths
+        free = first_bit(Marks(self.buffer, byte).after(self.starts)) >= lengths
+        return free & (lengths > 0) & (lengths <= REACH)
+
     def within(self, low: int, high: int) -> Flags:
         """Whether each stretch has 1 to 16 bytes, all of them from `low` to `high` (both below 128).
 

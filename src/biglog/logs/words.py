@@ -1,10 +1,10 @@
 r"""Headers of words with single spaces between them, read without a regex.
 
 Where a layout begins with fields that hold no space, the spaces of a line say where they stand, and each
-field is checked by itself: by comparing eight bytes at a time where it is a run of digits or capitals, else
-by its own regex on the few distinct values it has. A line that looks otherwise in any way (two spaces, a
-field that does not fit, an end in the middle) is left to the regex of the whole header. So what is read here
-is what that regex would read: a field without spaces between two spaces can be matched in one way only.
+field is checked by itself: many bytes at a time where it is a run of digits, of capitals or of anything but one
+character, else by its own regex on the few distinct values it has. A line that looks otherwise in any way (two
+spaces, a field that does not fit, an end in the middle) is left to the regex of the whole header. So what is
+read here is what that regex would read: a field without spaces between two spaces can be matched in one way.
 
 What follows the words (an optional `(<Component>(\[<Pid>\])?: )?`, a thread's name with spaces) has a regex
 of its own, which starts where they end.
@@ -27,6 +27,7 @@ ANY: Final = "[^ ]+"
 _SPACE: Final = ord(" ")
 _ONE: Final = np.uint64(1)
 _RANGES: Final = {"[0-9]+": (ord("0"), ord("9")), "[A-Z]+": (ord("A"), ord("Z"))}
+_ALL_BUT: Final = re.compile(r"\[\^ ([!-,./:-Z_a-z])\]\+")
 # After a timestamp and a space these may be its zone, or the next field: the regex knows.
 _ZONE_BEGINS: Final = tuple(b"Z+-")
 # With fewer words than these, taking them out costs more than a shorter regex saves.
@@ -252,6 +253,8 @@ def _check(word: Word, field: Stretches) -> Flags | np.bool_:
         return field.lengths > 0 if word.before or word.after else np.True_
     if word.pattern in _RANGES:
         return field.within(*_RANGES[word.pattern])
+    if but := _ALL_BUT.fullmatch(word.pattern):
+        return field.without(ord(but[1]))
     return _fits(field.strings, word.pattern)
 
 
