@@ -26,6 +26,7 @@ from typing import Any
 from measuring import arguments, sha256, write
 
 WORKER = Path(__file__).with_name("reading_worker.py")
+# Files, and the layout that logparser3 is told.
 LOGS = {
     "BGL": (
         ["anomaly/bgl/BGL_100k.log.gz"],

@@ -1,10 +1,11 @@
 r"""Headers of words with single spaces between them, read without a regex.
 
 Where a layout begins with fields that hold no space, the spaces of a line say where they stand, and each
-field is checked by itself: many bytes at a time where it is a run of digits, of capitals or of anything but one
-character, else by its own regex on the few distinct values it has. A line that looks otherwise in any way (two
-spaces, a field that does not fit, an end in the middle) is left to the regex of the whole header. So what is
-read here is what that regex would read: a field without spaces between two spaces can be matched in one way.
+field is checked by itself: many bytes at a time where it is a run of digits, of capitals or of anything but
+one character, else by its own regex on the few distinct values it has. A line that looks otherwise in any
+way (two spaces, a field that does not fit, an end in the middle) is left to the regex of the whole header.
+So what is read here is what that regex would read: a field without spaces between two spaces matches in one
+way only.
 
 What follows the words (an optional `(<Component>(\[<Pid>\])?: )?`, a thread's name with spaces) has a regex
 of its own, which starts where they end.
