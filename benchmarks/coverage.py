@@ -18,7 +18,7 @@ import polars as pl
 import pyarrow as pa
 from measuring import arguments, sha256, write
 
-from biglog.data.catalog import DomainFiles, find_files
+from biglog.data.archives.catalog import DomainFiles, find_files
 from biglog.logs.domains import DOMAINS
 from biglog.logs.record import read_logs
 from biglog.logs.sources import expand

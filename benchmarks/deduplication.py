@@ -23,7 +23,7 @@ from typing import Any
 import polars as pl
 from measuring import arguments, sha256, write
 
-from biglog.data.catalog import find_files
+from biglog.data.archives.catalog import find_files
 from biglog.data.deduplication import NUM_PERM, count_batches, count_forms, kept_forms, merge_near
 from biglog.data.executors import LocalExecutor
 from biglog.logs.domains import DOMAINS

@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from biglog.data.build import build
-from biglog.data.catalog import domain
+from biglog.data.archives.catalog import domain
 from biglog.data.executors import LocalExecutor
 from biglog.data.schema import GROUPINGS
+from biglog.data.tables.build import build
 from biglog.errors import BigLogError
 
 if __name__ == "__main__":

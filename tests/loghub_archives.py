@@ -9,7 +9,7 @@ from pathlib import Path
 
 from data_path import LINES
 
-from biglog.data.catalog import ARCHIVES
+from biglog.data.archives.catalog import ARCHIVES
 
 APPLICATIONS = {
     "application_1445087491445_0005": "Normal",

@@ -17,13 +17,13 @@ import polars as pl
 import pytest
 from data_path import DATA, LINES, needs_data
 
-from biglog.data import parquet, windows
-from biglog.data.build import build, iter_tables
 from biglog.data.executors import LocalExecutor
-from biglog.data.leakage import overlaps
-from biglog.data.runs import ReadTask, SourceItem, read_sources
 from biglog.data.schema import SCHEMAS, SPLITS
-from biglog.data.tables import KINDS, plan_lines, shard_tasks, write_lines
+from biglog.data.tables import parquet, windows
+from biglog.data.tables.build import build, iter_tables
+from biglog.data.tables.leakage import overlaps
+from biglog.data.tables.lines import KINDS, plan_lines, shard_tasks, write_lines
+from biglog.data.tables.runs import ReadTask, SourceItem, read_sources
 from biglog.errors import BigLogError, InputError, OutputError
 from biglog.logs.domains import DOMAINS
 from biglog.logs.masking import normal_forms
@@ -276,7 +276,7 @@ def test_a_second_build_is_the_same_to_the_byte(tmp_path):
 
 KILLED = """
 import os, signal, sys
-from biglog.data.build import build
+from biglog.data.tables.build import build
 from biglog.data.executors import LocalExecutor
 class Kills:
     def redact(self, texts):

@@ -22,8 +22,8 @@ from loghub_archives import (
     write_unpacked,
 )
 
-from biglog.data import catalog
-from biglog.data.catalog import ARCHIVES, domain, find_files, session_labels, session_of_source
+from biglog.data.archives import catalog
+from biglog.data.archives.catalog import ARCHIVES, domain, find_files, session_labels, session_of_source
 from biglog.errors import InputError
 from biglog.logs.domains import DOMAINS
 from biglog.logs.record import read_logs

@@ -15,16 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loghub_archives import archive_bytes, members_of, write_archive, write_unpacked
 
-from biglog.data.catalog import ARCHIVES, NOTICE, find_files, session_labels
-from biglog.data.download import CHECKSUMS, checksums, verify
-from biglog.data.download import download as download_archive
+from biglog.data.archives.catalog import ARCHIVES, NOTICE, find_files, session_labels
+from biglog.data.archives.download import CHECKSUMS, checksums, verify
+from biglog.data.archives.download import download as download_archive
 from biglog.errors import InputError, OutputError
 from biglog.logs.domains import DOMAINS
 
 HDFS = archive_bytes("HDFS")
 CALL = """
 import sys
-from biglog.data.download import download
+from biglog.data.archives.download import download
 download("HDFS", sys.argv[1], url=sys.argv[2], backoff_seconds=0)
 """
 

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from data_path import DATA, LINES, needs_data
 
-from biglog.data.build import build
 from biglog.data.executors import LocalExecutor
 from biglog.data.schema import SCHEMAS, SPLITS
+from biglog.data.tables.build import build
 from biglog.errors import InputError
 
 HERE = LocalExecutor(1)

@@ -4,11 +4,11 @@ import polars as pl
 import pytest
 from data_path import DATA, needs_data
 
-from biglog.data.build import build
-from biglog.data.catalog import find_files
+from biglog.data.archives.catalog import find_files
 from biglog.data.executors import LocalExecutor
-from biglog.data.ground_truth import FULL_VERSION, ground_truth_files, read_ground_truth
 from biglog.data.schema import SCHEMAS
+from biglog.data.tables.build import build
+from biglog.data.tables.ground_truth import FULL_VERSION, ground_truth_files, read_ground_truth
 from biglog.errors import InputError
 from biglog.logs.domains import DOMAINS
 from biglog.logs.masking import normal_forms

@@ -9,8 +9,8 @@ from data_path import LINES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biglog.data.leakage import LeakageReport, SampleFound, overlaps, write_fingerprints
 from biglog.data.schema import SPLITS
+from biglog.data.tables.leakage import LeakageReport, SampleFound, overlaps, write_fingerprints
 from biglog.logs.masking import normal_forms
 from biglog.logs.record import read_logs
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 import biglog
 from biglog import load_loghub
-from biglog.data.archives import ARCHIVES
+from biglog.data.archives.published import ARCHIVES
 from biglog.data.loghub import Loghub
 from biglog.data.schema import SCHEMAS, features
 from biglog.errors import InputError, OutputError

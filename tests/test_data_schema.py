@@ -11,8 +11,8 @@ from datasets import load_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biglog.data.parquet import ROW_GROUP_ROWS, RollingWriter, ShardWriter, read_batches, shard_name
 from biglog.data.schema import SCHEMAS, TABLES, conform, features
+from biglog.data.tables.parquet import ROW_GROUP_ROWS, RollingWriter, ShardWriter, read_batches, shard_name
 from biglog.errors import OutputError
 from biglog.logs.masking import normal_forms
 from biglog.logs.record import read_logs

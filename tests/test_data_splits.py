@@ -6,7 +6,7 @@ from data_path import LINES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biglog.data.splits import cut, histogram, shares, split_of, time_cuts
+from biglog.data.tables.splits import cut, histogram, shares, split_of, time_cuts
 from biglog.logs.record import read_logs
 
 # Few distinct keys make ties; far apart and negative ones make histograms narrow down.

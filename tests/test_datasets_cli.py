@@ -19,7 +19,7 @@ from loghub_archives import archive_bytes, lines_of, write_archive, write_unpack
 from rich.console import Console
 
 from biglog import cli, datasets_cli
-from biglog.data.catalog import ARCHIVES, NOTICE
+from biglog.data.archives.catalog import ARCHIVES, NOTICE
 from biglog.datasets_terminal import size_words
 from biglog.logs.domains import DOMAINS
 

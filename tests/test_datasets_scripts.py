@@ -10,7 +10,7 @@ import pytest
 from data_path import DATA, needs_data
 from loghub_archives import write_archive
 
-from biglog.data.built import find_domains
+from biglog.data.tables.built import find_domains
 
 SCRIPTS = Path(__file__).parents[1] / "datasets_scripts"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from data_path import LINES
 
-from biglog.data.build import build
 from biglog.data.deduplication import count_forms
 from biglog.data.executors import LocalExecutor
+from biglog.data.tables.build import build
 from biglog.errors import InputError
 
 pytestmark = pytest.mark.slow

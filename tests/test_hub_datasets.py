@@ -20,11 +20,11 @@ from hub_wire import User
 from huggingface_hub import constants
 from loghub_archives import write_archive
 
-from biglog.data.archives import CITATION, NOTICE
-from biglog.data.build import build
-from biglog.data.built import find_domains
+from biglog.data.archives.published import CITATION, NOTICE
 from biglog.data.executors import LocalExecutor
 from biglog.data.schema import SCHEMAS
+from biglog.data.tables.build import build
+from biglog.data.tables.built import find_domains
 from biglog.dataset_repository import assemble_datasets, publish_datasets
 from biglog.errors import InputError, OutputError
 from biglog.logs.domains import DOMAINS

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from biglog.data.archives import ARCHIVES, CITATION, LICENCE, NOTICE, REPOSITORY_URL
-from biglog.data.built import BuiltDomain, BuiltSplit, BuiltTable, config_name
+from biglog.data.archives.published import ARCHIVES, CITATION, LICENCE, NOTICE, REPOSITORY_URL
 from biglog.data.schema import SCHEMAS, TABLES
+from biglog.data.tables.built import BuiltDomain, BuiltSplit, BuiltTable, config_name
 from biglog.errors import InputError
 from biglog.logs.domains import DOMAINS, Domain
 

@@ -14,8 +14,8 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from biglog.data.archives import CITATION, NOTICE
-from biglog.data.built import BuiltDomain, find_domains
+from biglog.data.archives.published import CITATION, NOTICE
+from biglog.data.tables.built import BuiltDomain, find_domains
 from biglog.dataset_cards import render_dataset_card
 from biglog.errors import OutputError
 from biglog.hub import PublishResult, RepoFile, check_owner, connect, hub_errors, upload

@@ -16,10 +16,10 @@ from rich.console import Console
 from biglog.errors import InputError
 
 if TYPE_CHECKING:
-    from biglog.data.catalog import DomainFiles
-    from biglog.data.download import VerifyReport
+    from biglog.data.archives.catalog import DomainFiles
+    from biglog.data.archives.download import VerifyReport
+    from biglog.data.archives.transfer import Progress
     from biglog.data.executors import Executor
-    from biglog.data.transfer import Progress
     from biglog.logs.domains import Domain
 
 app = typer.Typer(
@@ -44,7 +44,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 @app.command("list", epilog="Example: biglog datasets list --data ./loghub")
 def list_domains(data: Data = None, as_json: AsJson = False) -> None:
     """List the domains: lines, size, span, labels, session key, and what of them is here."""
-    from biglog.data.catalog import default_folder
+    from biglog.data.archives.catalog import default_folder
     from biglog.logs.domains import DOMAINS
 
     folder = data or default_folder()
@@ -64,7 +64,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one domain: header, session key, meaning of its labels, licence, known traps, files here."""
-    from biglog.data.catalog import default_folder, domain
+    from biglog.data.archives.catalog import default_folder, domain
 
     row = _description(domain(name), data or default_folder())
     if as_json:
@@ -85,9 +85,9 @@ def download(
     as_json: AsJson = False,
 ) -> None:
     """Download archives as published, go on with broken downloads, check and record their checksums."""
-    from biglog.data.catalog import default_folder
-    from biglog.data.download import checksums
-    from biglog.data.download import download as run
+    from biglog.data.archives.catalog import default_folder
+    from biglog.data.archives.download import checksums
+    from biglog.data.archives.download import download as run
 
     folder = to or default_folder()
     rows = []
@@ -112,8 +112,8 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Hash local files anew and compare with what was recorded at download; exit 2 if one has changed."""
-    from biglog.data.catalog import default_folder
-    from biglog.data.download import verify as run
+    from biglog.data.archives.catalog import default_folder
+    from biglog.data.archives.download import verify as run
 
     folder, reports = data or default_folder(), []
     for row in _domains(names):
@@ -166,11 +166,11 @@ def build(
 
     Windows are sessions where these are labelled, else 20 lines, unless options say otherwise.
     """
-    from biglog.data.catalog import default_folder
+    from biglog.data.archives.catalog import default_folder
 
     domains = _domains(names)
-    from biglog.data.build import build as run
     from biglog.data.schema import TABLES
+    from biglog.data.tables.build import build as run
 
     reports = []
     with _executor(num_proc, ray) as executor:
@@ -265,7 +265,7 @@ def publish(
 
 def _domains(names: list[str]) -> list[Domain]:
     """The domains that are named, each once; `all` means every one."""
-    from biglog.data.catalog import domain
+    from biglog.data.archives.catalog import domain
     from biglog.logs.domains import DOMAINS
 
     if any(name.lower() == "all" for name in names):
@@ -274,7 +274,7 @@ def _domains(names: list[str]) -> list[Domain]:
 
 
 def _summary(row: Domain, folder: Path) -> dict[str, Any]:
-    from biglog.data.catalog import ARCHIVES
+    from biglog.data.archives.catalog import ARCHIVES
 
     archive = ARCHIVES[row.name]
     return {
@@ -293,7 +293,7 @@ def _summary(row: Domain, folder: Path) -> dict[str, Any]:
 
 
 def _description(row: Domain, folder: Path) -> dict[str, Any]:
-    from biglog.data.catalog import ARCHIVES, CITATION, LICENCE, NOTICE
+    from biglog.data.archives.catalog import ARCHIVES, CITATION, LICENCE, NOTICE
 
     layout = row.layout
     return {
@@ -319,7 +319,7 @@ def _description(row: Domain, folder: Path) -> dict[str, Any]:
 
 def _local(row: Domain, folder: Path) -> dict[str, Any] | None:
     """What of a domain is in a folder; None where nothing is."""
-    from biglog.data.catalog import ARCHIVES, find_files
+    from biglog.data.archives.catalog import ARCHIVES, find_files
 
     try:
         found = find_files(row.name, folder)
@@ -415,7 +415,7 @@ def _lines_bar(name: str, folder: Path) -> Iterator[Callable[[int], None] | None
     )
     from rich.progress import Progress as Bar
 
-    from biglog.data.catalog import ARCHIVES
+    from biglog.data.archives.catalog import ARCHIVES
     from biglog.logs.domains import DOMAINS
 
     local = _local(DOMAINS[name], folder)

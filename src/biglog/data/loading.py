@@ -11,9 +11,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from biglog.data.catalog import default_folder, find_files
-from biglog.data.catalog import domain as catalog_domain
-from biglog.data.download import download
+from biglog.data.archives.catalog import default_folder, find_files
+from biglog.data.archives.catalog import domain as catalog_domain
+from biglog.data.archives.download import download
 from biglog.data.schema import GROUPINGS, SPLITS, TABLES
 from biglog.errors import BigLogError, InputError, OutputError
 
@@ -86,8 +86,8 @@ def load_loghub(
     )
     folder = find_or_download(name, table, data_dir)
 
-    from biglog.data.built import config_name
     from biglog.data.loghub import Loghub
+    from biglog.data.tables.built import config_name
 
     with _clear_errors(f"the {table} of {name}"):
         builder = Loghub(config_name=config_name(name, table), data_dir=str(folder), **options)

@@ -17,11 +17,11 @@ import datasets
 import pyarrow as pa
 from datasets.builder import Key
 
-from biglog.data.built import config_name
-from biglog.data.catalog import CITATION, LICENCE, REPOSITORY_URL, default_folder
+from biglog.data.archives.catalog import CITATION, LICENCE, REPOSITORY_URL, default_folder
 from biglog.data.own import OwnLogs, own_tables
 from biglog.data.prepared import Piece, content_key, pieces, prepared_table, read_piece
 from biglog.data.schema import GROUPINGS, TABLES, features
+from biglog.data.tables.built import config_name
 from biglog.logs.domains import DOMAINS
 
 __all__ = ["Loghub", "LoghubConfig", "Logs", "LogsConfig"]
@@ -77,8 +77,8 @@ class Loghub(datasets.ArrowBasedBuilder):
     """Tables of the sixteen domains.
 
     A configuration is named as in a repository on the Hub (`config_name`). `data_dir` is a folder that
-    `biglog.data.catalog.find_files` knows; without it BIGLOG_DATA, or where downloads go. Options of grouping
-    are those of `LoghubConfig`.
+    `biglog.data.archives.catalog.find_files` knows; without it BIGLOG_DATA, or where downloads go. Options of
+    grouping are those of `LoghubConfig`.
 
     The table is built, in bounded memory, when the builder is asked for its splits; only then are the first
     rows there, streaming or not, as the splits are cut in order of time. `num_proc` processes read the

@@ -18,9 +18,10 @@ import polars as pl
 import pyarrow as pa
 
 from biglog._version import __version__
-from biglog.data.parquet import RollingWriter, read_batches
 from biglog.data.schema import SCHEMAS, SPLITS, conform
-from biglog.data.sessions import (
+from biglog.data.tables.lines import SHARD_BYTES
+from biglog.data.tables.parquet import RollingWriter, read_batches
+from biglog.data.tables.sessions import (
     bucket_tasks,
     count_sessions,
     index_sessions,
@@ -28,8 +29,7 @@ from biglog.data.sessions import (
     session_tasks,
     write_sessions,
 )
-from biglog.data.tables import SHARD_BYTES
-from biglog.data.windows import Grouping, WindowTask, grouping_of, window_tasks, write_windows
+from biglog.data.tables.windows import Grouping, WindowTask, grouping_of, window_tasks, write_windows
 from biglog.errors import InputError
 from biglog.logs.domains import DOMAINS, Domain
 from biglog.logs.grouping import session_ids

@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from biglog._version import __version__
-from biglog.data.build import build
-from biglog.data.built import RECORD, BuiltDomain, BuiltTable, find_domain
-from biglog.data.catalog import DomainFiles, find_files
+from biglog.data.archives.catalog import DomainFiles, find_files
 from biglog.data.executors import LocalExecutor
 from biglog.data.schema import SCHEMAS
+from biglog.data.tables.build import build
+from biglog.data.tables.built import RECORD, BuiltDomain, BuiltTable, find_domain
 from biglog.logs.masking import MASKING_VERSION
 
 Piece = tuple[str, int]
@@ -33,7 +33,7 @@ def content_key(domain: str, table: str, folder: str | Path, options: Mapping[st
     Args:
         domain: Name of the domain.
         table: Name of the table.
-        folder: Where the logs are (see `biglog.data.catalog.find_files`).
+        folder: Where the logs are (see `biglog.data.archives.catalog.find_files`).
         options: How lines are grouped.
 
     Returns:

@@ -109,7 +109,7 @@ GROUPINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "failures": ("history_seconds", "horizon_seconds"),
     }
 )
-"""What a caller can choose, by table: options of `biglog.data.build.build`."""
+"""What a caller can choose, by table: options of `biglog.data.tables.build.build`."""
 
 
 def features(table: str) -> Features:

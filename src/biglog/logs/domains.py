@@ -6,7 +6,7 @@ the program in Proxifier), and columns are named for what they hold (Loghub call
 `Component` in OpenSSH and `User` in Mac and Thunderbird).
 
 A row also says under which file names the logs and their labels go, and what a reader of them must know.
-Archives, licence and citation are in `biglog.data.catalog`.
+Archives, licence and citation are in `biglog.data.archives.catalog`.
 """
 
 from __future__ import annotations

@@ -23,14 +23,15 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from biglog.data import failures, ground_truth, sessions, tables, windows
-from biglog.data.catalog import DomainFiles, find_files, session_labels
+from biglog.data.archives.catalog import DomainFiles, find_files, session_labels
 from biglog.data.executors import Executor, LocalExecutor
-from biglog.data.leakage import LeakageReport, SampleFound, overlaps
-from biglog.data.parquet import ShardWriter, shard_name
-from biglog.data.record import domain_record, source_record
-from biglog.data.runs import ReadTask, Redacts, Run, SourceItem, SourceRecord, read_sources
 from biglog.data.schema import SPLITS, TABLES
+from biglog.data.tables import failures, ground_truth, sessions, windows
+from biglog.data.tables import lines as lines_table
+from biglog.data.tables.leakage import LeakageReport, SampleFound, overlaps
+from biglog.data.tables.parquet import ShardWriter, shard_name
+from biglog.data.tables.record import domain_record, source_record
+from biglog.data.tables.runs import ReadTask, Redacts, Run, SourceItem, SourceRecord, read_sources
 from biglog.errors import InputError, OutputError
 from biglog.logs.domains import DOMAINS
 from biglog.logs.record import read_logs
@@ -352,16 +353,18 @@ def _sha256(path: str) -> str:
 def _lines(work: _Work, runs: Sequence[Run]) -> tuple[dict[str, Any], dict[str, list[Path]]]:
     folder, prints = work.target / "lines", work.temporary / "lines"
     folder.mkdir()
-    plan = tables.plan_lines(runs, shard_bytes=work.shard_bytes)
+    plan = lines_table.plan_lines(runs, shard_bytes=work.shard_bytes)
     sample = _write_sample(work)
-    results = list(work.executor.map(tables.write_lines, tables.shard_tasks(plan, folder, prints, sample)))
+    results = list(
+        work.executor.map(lines_table.write_lines, lines_table.shard_tasks(plan, folder, prints, sample))
+    )
     shutil.rmtree(work.temporary / "runs")
     shards = {
         split: [folder / result.name for result in results if result.split == split] for split in SPLITS
     }
     files = {split: [prints / path.name for path in paths] for split, paths in shards.items()}
     found = () if sample is None else _found(results, len(pl.read_parquet(sample)))
-    leakage = LeakageReport(overlaps(files, tables.KINDS), found)
+    leakage = LeakageReport(overlaps(files, lines_table.KINDS), found)
     parts = {split: [result for result in results if result.split == split] for split in SPLITS}
     return {
         "splits": {split: _lines_split(own) for split, own in parts.items()},
@@ -369,7 +372,7 @@ def _lines(work: _Work, runs: Sequence[Run]) -> tuple[dict[str, Any], dict[str, 
     }, shards
 
 
-def _lines_split(results: Sequence[tables.ShardResult]) -> dict[str, Any]:
+def _lines_split(results: Sequence[lines_table.ShardResult]) -> dict[str, Any]:
     starts = [result.start for result in results if result.start is not None]
     ends = [result.end for result in results if result.end is not None]
     return {
@@ -393,7 +396,7 @@ def _write_sample(work: _Work) -> Path | None:
     return path
 
 
-def _found(results: Sequence[tables.ShardResult], lines: int) -> tuple[SampleFound, ...]:
+def _found(results: Sequence[lines_table.ShardResult], lines: int) -> tuple[SampleFound, ...]:
     rows = []
     for split in SPLITS:
         own = [result for result in results if result.split == split]

@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from biglog.data.archives import CITATION, METADATA_URL, NOTICE, RECORD_URL
-from biglog.data.catalog import ARCHIVES, Archive, domain, find_files
-from biglog.data.transfer import Progress, Transferred, fetch, fetch_json, forget
+from biglog.data.archives.catalog import ARCHIVES, Archive, domain, find_files
+from biglog.data.archives.published import CITATION, METADATA_URL, NOTICE, RECORD_URL
+from biglog.data.archives.transfer import Progress, Transferred, fetch, fetch_json, forget
 from biglog.errors import InputError, OutputError
 from biglog.logs.sources import OpenLog, expand, open_logs
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from biglog._version import __version__
-from biglog.data.catalog import DomainFiles
-from biglog.data.runs import SourceRecord
+from biglog.data.archives.catalog import DomainFiles
+from biglog.data.tables.runs import SourceRecord
 from biglog.logs.domains import DOMAINS
 from biglog.logs.masking import MASKING_VERSION
 

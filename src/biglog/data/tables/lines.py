@@ -17,11 +17,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from biglog.data.leakage import write_fingerprints
-from biglog.data.parquet import ShardWriter, shard_name
-from biglog.data.runs import ORDER, Run
 from biglog.data.schema import LINES, SPLITS
-from biglog.data.splits import Histogram, histogram, shares, time_cuts
+from biglog.data.tables.leakage import write_fingerprints
+from biglog.data.tables.parquet import ShardWriter, shard_name
+from biglog.data.tables.runs import ORDER, Run
+from biglog.data.tables.splits import Histogram, histogram, shares, time_cuts
 
 SLICE_ROWS: Final = 1 << 18
 SHARD_BYTES: Final = 500_000_000

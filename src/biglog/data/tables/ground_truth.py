@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from biglog.data.catalog import DomainFiles
-from biglog.data.parquet import ROW_GROUP_ROWS, RollingWriter
+from biglog.data.archives.catalog import DomainFiles
+from biglog.data.tables.parquet import ROW_GROUP_ROWS, RollingWriter
 from biglog.errors import InputError
 from biglog.logs.masking import normal_forms
 

@@ -1,7 +1,7 @@
 """The table of windows: lines of the table of lines in groups, each with its label and its split.
 
 Windows by count and by time are cut here, within a split of the lines, so that none straddles two. Sessions,
-which are put into splits as a whole, are in `biglog.data.sessions`.
+which are put into splits as a whole, are in `biglog.data.tables.sessions`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Final
 
 import polars as pl
 
-from biglog.data.leakage import write_fingerprints
-from biglog.data.parquet import RollingWriter, read_batches
 from biglog.data.schema import SPLITS
+from biglog.data.tables.leakage import write_fingerprints
+from biglog.data.tables.parquet import RollingWriter, read_batches
 from biglog.errors import InputError
 from biglog.logs.domains import Domain
 from biglog.logs.grouping import by_count, by_time, gather, timestamps

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import polars as pl
 
-from biglog.data.parquet import ROW_GROUP_ROWS, read_batches
 from biglog.data.schema import SPLITS
-from biglog.data.splits import shares
-from biglog.data.windows import (
+from biglog.data.tables.parquet import ROW_GROUP_ROWS, read_batches
+from biglog.data.tables.splits import shares
+from biglog.data.tables.windows import (
     BUCKET_ROWS,
     READ,
     Grouping,

@@ -29,10 +29,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from biglog.data.catalog import DomainFiles
-from biglog.data.parquet import RollingWriter, read_batches
+from biglog.data.archives.catalog import DomainFiles
 from biglog.data.schema import SPLITS
-from biglog.data.splits import TENTHS, shares
+from biglog.data.tables.parquet import RollingWriter, read_batches
+from biglog.data.tables.splits import TENTHS, shares
 from biglog.errors import InputError
 from biglog.logs.domains import DOMAINS
 from biglog.logs.grouping import gather

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 import polars as pl
 
-from biglog.data.catalog import session_of_source
+from biglog.data.archives.catalog import session_of_source
 from biglog.data.schema import LINES
 from biglog.errors import InputError
 from biglog.logs.domains import DOMAINS, Domain

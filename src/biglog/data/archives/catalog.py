@@ -19,7 +19,8 @@ from typing import Final
 
 import polars as pl
 
-from biglog.data.archives import (
+from biglog.data.archives.labels import read_session_labels
+from biglog.data.archives.published import (
     ARCHIVES,
     CITATION,
     LICENCE,
@@ -29,7 +30,6 @@ from biglog.data.archives import (
     REPOSITORY_URL,
     Archive,
 )
-from biglog.data.labels import read_session_labels
 from biglog.errors import InputError
 from biglog.logs.domains import DOMAINS, Domain, LogFiles
 
