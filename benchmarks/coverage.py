@@ -21,7 +21,7 @@ from measuring import arguments, sha256, write
 from biglog.data.archives.catalog import DomainFiles, find_files
 from biglog.logs.domains import DOMAINS
 from biglog.logs.record import read_logs
-from biglog.logs.sources import expand
+from biglog.logs.sources.expand import expand
 
 _SHOWN = 5
 # A continuation line goes on with the record before it: indented, or a frame, a cause, a row of a dump.

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from biglog.errors import InputError
 from biglog.logs.record import read_logs
-from biglog.logs.sources import expand, open_logs
+from biglog.logs.sources.expand import expand, open_logs
 
 BGL, HDFS = (LINES / "BGL.log").read_bytes(), (LINES / "HDFS.log").read_bytes()
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -9,7 +9,7 @@ from data_path import DATA, needs_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biglog.logs.blocks import BLOCKS
+from biglog.logs.formats.blocks import BLOCKS
 from biglog.logs.record import read_logs
 
 MESSAGE = b"Traceback:\n  File x\n\nPRIORITY=0 is no field"

@@ -11,8 +11,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from biglog.errors import InputError
+from biglog.logs.formats.structured import STRUCTURED
 from biglog.logs.record import read_logs
-from biglog.logs.structured import STRUCTURED
 from biglog.logs.timestamps import Clock
 
 FORMATS = {form.name: form for form in STRUCTURED}

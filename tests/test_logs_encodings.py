@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biglog.errors import InputError
-from biglog.logs.encodings import is_single_byte, to_utf8
 from biglog.logs.record import read_logs
-from biglog.logs.sources import OpenLog, Source, open_logs
+from biglog.logs.sources.encodings import is_single_byte, to_utf8
+from biglog.logs.sources.expand import OpenLog, Source, open_logs
 
 LOG = b"".join(path.read_bytes() for path in sorted(LINES.glob("*.log")))
 PACK = {"gzip": gzip.compress, "zstd": lambda data: pa.compress(data, codec="zstd", asbytes=True)}

@@ -9,14 +9,14 @@ from data_path import DATA, LINES, needs_data
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from biglog.logs.columns import PADDING, Stretches, split_lines, stretches
-from biglog.logs.decoding import decode
 from biglog.logs.detection import LAYOUTS
 from biglog.logs.domains import DOMAINS
-from biglog.logs.formats import HEADER_COLUMNS, Layout, canonical_levels
-from biglog.logs.repeats import find_repeats
+from biglog.logs.formats.columns import PADDING, Stretches, split_lines, stretches
+from biglog.logs.formats.header import HEADER_COLUMNS, Layout, canonical_levels
+from biglog.logs.formats.repeats import find_repeats
+from biglog.logs.formats.words import read_words
+from biglog.logs.sources.decoding import decode
 from biglog.logs.timestamps import FORMATS, UTC_MICROSECONDS, Clock, parse_timestamps
-from biglog.logs.words import read_words
 
 WRITTEN = datetime(2015, 12, 1, tzinfo=UTC)
 WITH_WORDS = sorted(name for name, form in LAYOUTS.items() if getattr(form, "_plan", None) is not None)

@@ -9,7 +9,7 @@ from data_path import LINES
 from biglog import errors
 from biglog.logs.detection import LAYOUTS, choose, named
 from biglog.logs.domains import DOMAINS
-from biglog.logs.formats import canonical_levels, layout_from_notation
+from biglog.logs.formats.header import canonical_levels, layout_from_notation
 from biglog.logs.record import read_logs
 from biglog.logs.timestamps import FORMATS, Clock
 

@@ -9,9 +9,9 @@ from data_path import DATA, needs_data
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from biglog.logs.fields import level_names, parse_times
-from biglog.logs.objects import read_objects
-from biglog.logs.structured import STRUCTURED
+from biglog.logs.formats.fields import level_names, parse_times
+from biglog.logs.formats.objects import read_objects
+from biglog.logs.formats.structured import STRUCTURED
 from biglog.logs.timestamps import Clock
 
 FORMATS = {form.name: form for form in STRUCTURED}

@@ -8,7 +8,7 @@ from data_path import DATA, needs_data
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from biglog.logs.keyvalue import KeyValue
+from biglog.logs.formats.keyvalue import KeyValue
 from biglog.logs.timestamps import Clock
 
 LOGFMT = KeyValue()

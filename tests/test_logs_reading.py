@@ -16,9 +16,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from biglog.errors import InputError
-from biglog.logs.decoding import sniff
 from biglog.logs.record import SCHEMA, read_logs
-from biglog.logs.sources import expand
+from biglog.logs.sources.decoding import sniff
+from biglog.logs.sources.expand import expand
 
 SYSLOG = b"Jun 14 15:16:01 combo sshd(pam_unix)[19939]: authentication failure; logname= uid=0\n"
 

@@ -12,9 +12,9 @@ import zipfile
 import pytest
 from test_logs_archives import BGL, HDFS, entry, tarred, texts, write, zipped
 
-from biglog.logs import archives, compression, opening, zips
-from biglog.logs.compression import RefusedError
 from biglog.logs.record import read_logs
+from biglog.logs.sources import archives, compression, opening, zips
+from biglog.logs.sources.compression import RefusedError
 
 
 def refused(match, named, *places):
@@ -119,7 +119,7 @@ def test_overlapping_members(tmp_path):
 
 def test_too_many_members(tmp_path, monkeypatch):
     monkeypatch.setattr(zips, "MAX_MEMBERS", 3)
-    monkeypatch.setattr("biglog.logs.tars.MAX_MEMBERS", 3)
+    monkeypatch.setattr("biglog.logs.sources.tars.MAX_MEMBERS", 3)
     assert len(texts(write(tmp_path / "x.zip", zipped({str(n): b"x" for n in range(3)})))) == 3
     refused("members", write(tmp_path / "x.zip", zipped({str(n): b"x" for n in range(4)})), "x.zip")
     refused("members", write(tmp_path / "x.tar", tarred({str(n): b"x" for n in range(4)})), "x.tar")

@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biglog.errors import InputError
-from biglog.logs import compression
-from biglog.logs.compression import Feed, Meter, RefusedError, Unpacked, codec_of
 from biglog.logs.record import read_logs
-from biglog.logs.sources import OpenLog, Source, expand, open_logs
+from biglog.logs.sources import compression
+from biglog.logs.sources.compression import Feed, Meter, RefusedError, Unpacked, codec_of
+from biglog.logs.sources.expand import OpenLog, Source, expand, open_logs
 
 PACK = {
     "gzip": gzip.compress,
@@ -316,7 +316,7 @@ def test_a_source_can_be_opened_alone(tmp_path):
 
 def test_memory_stays_bounded_whatever_the_size(tmp_path):
     code = (
-        "import sys, resource; from biglog.logs.sources import *\n"
+        "import sys, resource; from biglog.logs.sources.expand import *\n"
         "for log in open_logs(expand(sys.argv[1])):\n"
         "    n = sum(len(run.lines) for run in log.runs(1 << 20, 1 << 20))\n"
         "print(n, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"

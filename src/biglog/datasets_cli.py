@@ -220,7 +220,7 @@ def deduplicate(
 ) -> None:
     """Reduce logs of any size to their distinct normal forms, with counts and where each first occurs."""
     from biglog.data.deduplication import check_near, count_forms, mark_near
-    from biglog.logs.sources import expand
+    from biglog.logs.sources.expand import expand
 
     if near is not None:
         check_near(near)

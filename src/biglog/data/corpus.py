@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from biglog.data.deduplication import count_batches
 from biglog.errors import InputError
-from biglog.logs.compression import Feed
 from biglog.logs.record import read_logs
-from biglog.logs.sources import expand, open_logs
+from biglog.logs.sources.compression import Feed
+from biglog.logs.sources.expand import expand, open_logs
 
 _SPEC = re.compile(r"(?:(?P<name>[\w.-]+)=)?(?P<pattern>.+?)(?:#(?P<first>\d+)-(?P<last>\d*))?")
 

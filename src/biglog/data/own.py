@@ -35,7 +35,7 @@ from biglog.logs.domains import DOMAINS, Domain
 from biglog.logs.grouping import session_ids
 from biglog.logs.masking import MASKING_VERSION, normal_forms
 from biglog.logs.record import read_logs
-from biglog.logs.sources import expand
+from biglog.logs.sources.expand import expand
 
 
 @dataclass(frozen=True)

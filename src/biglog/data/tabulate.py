@@ -20,7 +20,7 @@ from biglog.logs.masking import normal_forms
 from biglog.logs.merging import MergeReport, merge_batches
 from biglog.logs.record import LogReader, ReadReport, RecordBatch, SourceReport, read_logs
 from biglog.logs.redaction import Redactor
-from biglog.logs.sources import expand
+from biglog.logs.sources.expand import expand
 
 SUFFIXES: Final = (".parquet", ".csv", ".jsonl", ".ndjson")
 STANDARD_OUTPUT: Final = Path("-")

@@ -21,7 +21,7 @@ from biglog.inference.events import Events
 from biglog.inference.evidence import Evidence, reasons, weigh
 from biglog.logs import masking
 from biglog.logs.record import LogReader, ReadReport, SourceReport, read_logs
-from biglog.logs.sources import SourceLike
+from biglog.logs.sources.expand import SourceLike
 from biglog.tasks.parsing import event_id
 
 ODD_SCORE = 0.5

@@ -14,7 +14,7 @@ from biglog.errors import OutputError
 from biglog.inference.encoder import LogEncoder
 from biglog.logs import masking
 from biglog.logs.record import read_logs
-from biglog.logs.sources import SourceLike
+from biglog.logs.sources.expand import SourceLike
 
 
 def encode_files(

@@ -10,10 +10,10 @@ import polars as pl
 
 from biglog.errors import InputError
 from biglog.logs.domains import DOMAINS
-from biglog.logs.formats import PLAIN, Format, Layout, layout_from_notation
+from biglog.logs.formats.header import PLAIN, Format, Layout, layout_from_notation
+from biglog.logs.formats.layouts import BARE, LAYOUTS
+from biglog.logs.formats.patterns import is_pattern, layout_from_pattern
 from biglog.logs.framing import unread
-from biglog.logs.layouts import BARE, LAYOUTS
-from biglog.logs.patterns import is_pattern, layout_from_pattern
 
 SAMPLE_LINES: Final = 1000
 _SAMPLE_CHARACTERS: Final = 4096

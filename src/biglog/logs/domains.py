@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from biglog.logs.formats import Layout
+from biglog.logs.formats.header import Layout
 from biglog.logs.timestamps import FORMATS
 
 

@@ -18,8 +18,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from biglog.logs.decoding import Run
-from biglog.logs.formats import Format
+from biglog.logs.formats.header import Format
+from biglog.logs.sources.decoding import Run
 from biglog.logs.timestamps import Clock
 
 MAX_RECORD_LINES: Final = 10_000

@@ -15,11 +15,11 @@ from typing import Final
 import polars as pl
 
 from biglog.errors import InputError
-from biglog.logs.decoding import Run
 from biglog.logs.detection import Choice, choose, chosen, named
-from biglog.logs.formats import HEADER_COLUMNS, PLAIN, Format, Layout
+from biglog.logs.formats.header import HEADER_COLUMNS, PLAIN, Format, Layout
 from biglog.logs.framing import Bounds, Framer, Joiner
-from biglog.logs.sources import OpenLog, Skipped, Source, SourceLike, expand, open_logs
+from biglog.logs.sources.decoding import Run
+from biglog.logs.sources.expand import OpenLog, Skipped, Source, SourceLike, expand, open_logs
 from biglog.logs.timestamps import UTC_MICROSECONDS, Clock, known_zone
 
 BATCH_BYTES: Final = 4 << 20

@@ -16,8 +16,8 @@ from typing import Literal
 import polars as pl
 
 from biglog.errors import InputError
-from biglog.logs.columns import Flags, Stretches
-from biglog.logs.repeats import Repeats, find_repeats, find_repeats_in
+from biglog.logs.formats.columns import Flags, Stretches
+from biglog.logs.formats.repeats import Repeats, find_repeats, find_repeats_in
 
 UTC_MICROSECONDS = pl.Datetime("us", "UTC")
 

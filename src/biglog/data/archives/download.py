@@ -22,7 +22,7 @@ from biglog.data.archives.catalog import ARCHIVES, Archive, domain, find_files
 from biglog.data.archives.published import CITATION, METADATA_URL, NOTICE, RECORD_URL
 from biglog.data.archives.transfer import Progress, Transferred, fetch, fetch_json, forget
 from biglog.errors import InputError, OutputError
-from biglog.logs.sources import OpenLog, expand, open_logs
+from biglog.logs.sources.expand import OpenLog, expand, open_logs
 
 CHECKSUMS: Final = "checksums.json"
 URL_VARIABLE: Final = "BIGLOG_LOGHUB_URL"

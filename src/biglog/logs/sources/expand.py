@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from biglog.errors import InputError
-from biglog.logs.archives import Skipped
-from biglog.logs.compression import RefusedError
-from biglog.logs.folders import files_below
-from biglog.logs.opening import (
+from biglog.logs.sources.archives import Skipped
+from biglog.logs.sources.compression import RefusedError
+from biglog.logs.sources.folders import files_below
+from biglog.logs.sources.opening import (
     OpenLog,
     Source,
     leave_out_empty,
@@ -28,7 +28,7 @@ from biglog.logs.opening import (
     stream_of,
     unreadable,
 )
-from biglog.logs.zips import is_zip, zip_members
+from biglog.logs.sources.zips import is_zip, zip_members
 
 SourceLike = str | os.PathLike[str] | BinaryIO
 __all__ = ["OpenLog", "Skipped", "Source", "SourceLike", "expand", "open_logs"]

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from biglog.logs.columns import Flags, Integers, Stretches, rows_of
+from biglog.logs.formats.columns import Flags, Integers, Stretches, rows_of
 
 _WORD = 8
 _MICRO_DIGITS = 6

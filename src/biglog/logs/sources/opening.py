@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from biglog.errors import InputError
-from biglog.logs.archives import Skipped, selects
-from biglog.logs.compression import BLOCK, Feed, Meter, RefusedError, Unpacked, codec_of
-from biglog.logs.decoding import SNIFF_BYTES, Cutter, Run, decode, sniff
-from biglog.logs.encodings import SINGLE_BYTE, is_single_byte, to_utf8
-from biglog.logs.octets import OctetCutter, is_octet_counted
-from biglog.logs.tars import TarMember, is_tar, tar_members
-from biglog.logs.zips import ZipBody, ZipMember, is_zip, zip_members
+from biglog.logs.sources.archives import Skipped, selects
+from biglog.logs.sources.compression import BLOCK, Feed, Meter, RefusedError, Unpacked, codec_of
+from biglog.logs.sources.decoding import SNIFF_BYTES, Cutter, Run, decode, sniff
+from biglog.logs.sources.encodings import SINGLE_BYTE, is_single_byte, to_utf8
+from biglog.logs.sources.octets import OctetCutter, is_octet_counted
+from biglog.logs.sources.tars import TarMember, is_tar, tar_members
+from biglog.logs.sources.zips import ZipBody, ZipMember, is_zip, zip_members
 
 MAX_NESTED_ZIP: Final = 64 << 20
 """Bytes that a zip within an archive may have: it is held in memory, as a zip is read from its end."""

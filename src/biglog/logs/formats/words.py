@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from biglog.logs.columns import REACH, Buffer, Flags, Integers, Marks, Stretches, first_bit, stretches
+from biglog.logs.formats.columns import REACH, Buffer, Flags, Integers, Marks, Stretches, first_bit, stretches
 from biglog.logs.timestamps import Stamps, TimestampFormat
 
 ANY: Final = "[^ ]+"

@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from biglog.logs.formats import HEADER_COLUMNS, SYSLOG_LEVELS, canonical_levels
+from biglog.logs.formats.header import HEADER_COLUMNS, SYSLOG_LEVELS, canonical_levels
 from biglog.logs.timestamps import FORMATS, UTC_MICROSECONDS, Clock, TimestampFormat, parse_timestamps
 
 Scale = Mapping[int, str]

@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-from biglog.logs.decoding import Cutter, Run, decode
+from biglog.logs.sources.decoding import Cutter, Run, decode
 
 _FRAME: Final = re.compile(rb"([1-9]\d{0,7}) (?=<\d{1,3}>)")
 _LONGEST_PREFIX: Final = 9

@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from biglog.errors import InputError
-from biglog.logs.fields import header_frame, level_names
+from biglog.logs.formats.fields import header_frame, level_names
 from biglog.logs.timestamps import Clock
 
 _EXAMPLE: Final = r"^(?P<time>\S+ \S+) (?P<level>[A-Z]+) (?P<content>.*)"

@@ -13,8 +13,8 @@ from typing import Final
 
 import polars as pl
 
-from biglog.logs.fields import SYSLOG_SCALE, header_frame, level_names
-from biglog.logs.formats import HEADER_COLUMNS, Format
+from biglog.logs.formats.fields import SYSLOG_SCALE, header_frame, level_names
+from biglog.logs.formats.header import HEADER_COLUMNS, Format
 from biglog.logs.timestamps import FORMATS, Clock, TimestampFormat, parse_timestamps
 
 _KEY: Final = "[A-Z_][A-Z0-9_]*"

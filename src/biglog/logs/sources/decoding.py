@@ -14,7 +14,7 @@ from typing import Final
 import polars as pl
 
 from biglog.errors import InputError
-from biglog.logs.columns import split_lines
+from biglog.logs.formats.columns import split_lines
 
 SNIFF_BYTES: Final = 1 << 16
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")

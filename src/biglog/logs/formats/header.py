@@ -19,9 +19,9 @@ import numpy as np
 import polars as pl
 
 from biglog.errors import InputError
-from biglog.logs.columns import Flags, Stretches
+from biglog.logs.formats.columns import Flags, Stretches
+from biglog.logs.formats.words import Plan, plan_words, read_words
 from biglog.logs.timestamps import UTC_MICROSECONDS, Clock, Stamps, TimestampFormat, guess_format
-from biglog.logs.words import Plan, plan_words, read_words
 
 HEADER_COLUMNS: Final = ("level", "component", "pid", "host", "label")
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from biglog.logs.blocks import BLOCKS
 from biglog.logs.domains import DOMAINS, SYSLOG_HOST, SYSLOG_TAG
-from biglog.logs.formats import PLAIN, Format, Layout
-from biglog.logs.structured import STRUCTURED
+from biglog.logs.formats.blocks import BLOCKS
+from biglog.logs.formats.header import PLAIN, Format, Layout
+from biglog.logs.formats.structured import STRUCTURED
 from biglog.logs.timestamps import FORMATS, TimestampFormat
 
 _UPPER_LEVELS: Final = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
-from biglog.logs.compression import RefusedError
+from biglog.logs.sources.compression import RefusedError
 
 MAX_MEMBERS: Final = 100_000
 """Members that an archive may have."""

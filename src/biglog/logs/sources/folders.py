@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from biglog.logs.archives import Skipped
+from biglog.logs.sources.archives import Skipped
 
 
 def files_below(folder: Path, skipped: list[Skipped]) -> Iterator[Path]:

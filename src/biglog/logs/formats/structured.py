@@ -13,8 +13,8 @@ from typing import Final
 
 import polars as pl
 
-from biglog.logs.delimited import Delimited
-from biglog.logs.fields import (
+from biglog.logs.formats.delimited import Delimited
+from biglog.logs.formats.fields import (
     GENERAL_SCALE,
     OTEL_SCALE,
     PYTHON_SCALE,
@@ -23,9 +23,9 @@ from biglog.logs.fields import (
     header_frame,
     level_names,
 )
-from biglog.logs.formats import Format
-from biglog.logs.keyvalue import KeyValue
-from biglog.logs.objects import read_objects
+from biglog.logs.formats.header import Format
+from biglog.logs.formats.keyvalue import KeyValue
+from biglog.logs.formats.objects import read_objects
 from biglog.logs.timestamps import Clock
 
 Paths = Mapping[str, tuple[str, ...]]

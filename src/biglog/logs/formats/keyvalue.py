@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-from biglog.logs.fields import header_frame, level_names
+from biglog.logs.formats.fields import header_frame, level_names
 from biglog.logs.timestamps import Clock
 
 KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import BinaryIO, Final
 
 from biglog.errors import InputError
-from biglog.logs.archives import (
+from biglog.logs.sources.archives import (
     MAX_MEMBERS,
     Skipped,
     check_target,
@@ -23,7 +23,16 @@ from biglog.logs.archives import (
     selects,
     too_many,
 )
-from biglog.logs.compression import BLOCK, BOMB_BYTES, BOMB_RATIO, Feed, Meter, RefusedError, bomb, inflate
+from biglog.logs.sources.compression import (
+    BLOCK,
+    BOMB_BYTES,
+    BOMB_RATIO,
+    Feed,
+    Meter,
+    RefusedError,
+    bomb,
+    inflate,
+)
 
 MAX_DIRECTORY: Final = 64 << 20
 """Bytes that the directory of a zip may have: 640 a member at the most members."""

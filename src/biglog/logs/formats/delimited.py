@@ -16,8 +16,8 @@ from typing import Final, Literal
 import polars as pl
 
 from biglog.errors import InputError
-from biglog.logs.fields import header_frame, level_names, time_format
-from biglog.logs.formats import LEVELS, SYSLOG_LEVELS
+from biglog.logs.formats.fields import header_frame, level_names, time_format
+from biglog.logs.formats.header import LEVELS, SYSLOG_LEVELS
 from biglog.logs.timestamps import Clock
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(

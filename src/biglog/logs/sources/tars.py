@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from biglog.logs.archives import (
+from biglog.logs.sources.archives import (
     MAX_MEMBERS,
     Skipped,
     check_target,
@@ -18,7 +18,7 @@ from biglog.logs.archives import (
     selects,
     too_many,
 )
-from biglog.logs.compression import Feed, RefusedError
+from biglog.logs.sources.compression import Feed, RefusedError
 
 MAX_HEADER: Final = 1 << 20
 """Bytes that the long name or the attributes of a member may have."""

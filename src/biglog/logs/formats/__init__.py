@@ -1,0 +1,1 @@
+"""What a log is written in: header layouts, named fields, blocks of lines."""
