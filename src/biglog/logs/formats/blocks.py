@@ -14,7 +14,7 @@ from typing import Final
 import polars as pl
 
 from biglog.logs.formats.fields import SYSLOG_SCALE, header_frame, level_names
-from biglog.logs.formats.header import HEADER_COLUMNS, Format
+from biglog.logs.formats.header import HEADER_COLUMNS, Format, Settled
 from biglog.logs.timestamps import FORMATS, Clock, TimestampFormat, parse_timestamps
 
 _KEY: Final = "[A-Z_][A-Z0-9_]*"
@@ -126,7 +126,7 @@ class JournalExport:
 
 
 @dataclass(frozen=True)
-class WindowsEvents:
+class WindowsEvents(Settled):
     """Windows events as XML, an event on one line or on many; it fulfils `Format`.
 
     The content is the rendered message, or else the event's id with its data, `Event 4625: name=value ...`.
@@ -146,14 +146,6 @@ class WindowsEvents:
         """
         begun = lines.str.contains(_EVENT).sum()
         return _share(lines, rf"^\s*(?:-\s*)?</?(?:{_TAGS})[\s/>]") if begun else 0.0
-
-    def learn(self, lines: pl.Series) -> WindowsEvents:
-        """Itself: there is nothing to learn.
-
-        Args:
-            lines: Not looked at.
-        """
-        return self
 
     def starts(self, lines: pl.Series) -> pl.Series:
         """Where an event begins, and every line that is not of one.
@@ -201,7 +193,7 @@ class WindowsEvents:
 
 
 @dataclass(frozen=True)
-class ContainerLines:
+class ContainerLines(Settled):
     """Kubernetes' CRI logs, `TIME STREAM TAG TEXT`; it fulfils `Format`.
 
     A text that was too long for one line (tag `P`) and the lines of the same stream that directly follow it,
@@ -220,14 +212,6 @@ class ContainerLines:
             lines: Non-empty lines.
         """
         return _share(lines, f"^{_CRI}")
-
-    def learn(self, lines: pl.Series) -> ContainerLines:
-        """Itself: there is nothing to learn.
-
-        Args:
-            lines: Not looked at.
-        """
-        return self
 
     def starts(self, lines: pl.Series) -> pl.Series:
         """Every line, but those that go on with a text of the same stream.
@@ -255,7 +239,7 @@ class ContainerLines:
 
 
 @dataclass(frozen=True)
-class HeadedLines:
+class HeadedLines(Settled):
     """A line that is all header, and lines with the message under it; it fulfils `Format`.
 
     Attributes:
@@ -281,14 +265,6 @@ class HeadedLines:
         heads = float(lines.str.contains(f"^{self.head}$").sum())
         bodies = float(lines.str.contains(f"^{self.body}").sum())
         return (heads + bodies) / max(1, len(lines)) if bodies and 10 * heads >= bodies else 0.0
-
-    def learn(self, lines: pl.Series) -> HeadedLines:
-        """Itself: there is nothing to learn.
-
-        Args:
-            lines: Not looked at.
-        """
-        return self
 
     def starts(self, lines: pl.Series) -> pl.Series:
         """Every line but those of a message directly under a header.

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, Self
 
 import numpy as np
 import polars as pl
@@ -112,8 +112,31 @@ class Format(Protocol):
         """
 
 
+class Settled:
+    """Part of a format that has nothing to learn of a source."""
+
+    def learn(self, lines: pl.Series) -> Self:
+        """Itself.
+
+        Args:
+            lines: Not looked at.
+        """
+        return self
+
+
+class LineByLine:
+    """Part of a format in which each line is a record."""
+
+    def starts(self, lines: pl.Series) -> None:
+        """None: each line is a record.
+
+        Args:
+            lines: Not looked at.
+        """
+
+
 @dataclass(frozen=True)
-class Layout:
+class Layout(LineByLine):
     """A header in Loghub's notation; it fulfils `Format`.
 
     Attributes:
@@ -205,13 +228,6 @@ class Layout:
                 return replace(layout, timestamp=form)
         return self
 
-    def starts(self, lines: pl.Series) -> None:
-        """None: each line is a record.
-
-        Args:
-            lines: Not looked at.
-        """
-
     @cached_property
     def _timed(self) -> bool:
         return f"<{self.time[0]}>" in self.notation
@@ -279,7 +295,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Plain:
+class Plain(Settled, LineByLine):
     """No header at all: every line is content; it fulfils `Format`."""
 
     name: str = "plain"
@@ -291,21 +307,6 @@ class Plain:
             lines: Any lines.
         """
         return 1.0
-
-    def learn(self, lines: pl.Series) -> Plain:
-        """Itself: there is nothing to learn.
-
-        Args:
-            lines: Not looked at.
-        """
-        return self
-
-    def starts(self, lines: pl.Series) -> None:
-        """None: each line is a record.
-
-        Args:
-            lines: Not looked at.
-        """
 
     def read(self, lines: pl.Series, clock: Clock) -> pl.DataFrame:
         """Columns as of `Layout.read`: all null but `content`.

@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from biglog.logs.formats.fields import header_frame, level_names
+from biglog.logs.formats.header import LineByLine, Settled
 from biglog.logs.timestamps import Clock
 
 KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -47,7 +48,7 @@ _CUT: Final = 4096
 
 
 @dataclass(frozen=True)
-class KeyValue:
+class KeyValue(Settled, LineByLine):
     """Lines that are nothing but pairs; it fulfils `Format`.
 
     Attributes:
@@ -67,21 +68,6 @@ class KeyValue:
         beginning = lines.str.extract(rf"^(\s*{_PAIR}(?:\s+{_PAIR})+)\s")
         whole = beginning.zip_with(lines.str.len_chars() >= _CUT, lines)
         return float((_readable(whole) & whole.str.contains(_NAMED_PAIR)).sum()) / len(lines)
-
-    def learn(self, lines: pl.Series) -> KeyValue:
-        """Itself: the keys say it all.
-
-        Args:
-            lines: Not needed.
-        """
-        return self
-
-    def starts(self, lines: pl.Series) -> None:
-        """Each line is a record.
-
-        Args:
-            lines: Any lines.
-        """
 
     def read(self, lines: pl.Series, clock: Clock) -> pl.DataFrame:
         """Columns as of `Format.read`.

@@ -12,6 +12,7 @@ import polars as pl
 
 from biglog.errors import InputError
 from biglog.logs.formats.fields import header_frame, level_names
+from biglog.logs.formats.header import LineByLine, Settled
 from biglog.logs.timestamps import Clock
 
 _EXAMPLE: Final = r"^(?P<time>\S+ \S+) (?P<level>[A-Z]+) (?P<content>.*)"
@@ -32,7 +33,7 @@ _GROUPS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Pattern:
+class Pattern(Settled, LineByLine):
     """A record is what a regex matches, its columns are named groups; it fulfils `Format`.
 
     Attributes:
@@ -55,21 +56,6 @@ class Pattern:
             lines: Any lines.
         """
         return float(lines.str.contains(self.regex).sum()) / max(1, len(lines))
-
-    def learn(self, lines: pl.Series) -> Pattern:
-        """Itself: the timestamps' format is found as they are read.
-
-        Args:
-            lines: Not looked at.
-        """
-        return self
-
-    def starts(self, lines: pl.Series) -> None:
-        """None: each line is a record.
-
-        Args:
-            lines: Not looked at.
-        """
 
     def read(self, lines: pl.Series, clock: Clock) -> pl.DataFrame:
         """Columns as of `Format.read`.

@@ -23,7 +23,7 @@ from biglog.logs.formats.fields import (
     header_frame,
     level_names,
 )
-from biglog.logs.formats.header import Format
+from biglog.logs.formats.header import Format, Settled
 from biglog.logs.formats.keyvalue import KeyValue
 from biglog.logs.formats.objects import read_objects
 from biglog.logs.timestamps import Clock
@@ -169,7 +169,7 @@ class JsonLines:
 
 
 @dataclass(frozen=True)
-class DockerLines:
+class DockerLines(Settled):
     """Docker's json-file: `{"log": "...\\n", "stream": ..., "time": ...}`; it fulfils `Format`.
 
     Docker cuts what a container prints into pieces of 16 KB; a record ends with the piece that ends a line.
@@ -187,14 +187,6 @@ class DockerLines:
             lines: Non-empty lines; those of 4096 characters and more may be cut.
         """
         return _share(lines, _DOCKER_KEYS)
-
-    def learn(self, lines: pl.Series) -> DockerLines:
-        """Itself: there is nothing to learn.
-
-        Args:
-            lines: Not needed.
-        """
-        return self
 
     def starts(self, lines: pl.Series) -> pl.Series:
         """Where the line before has its log's end, or is of another stream.
