@@ -152,3 +152,11 @@ def test_the_command_redacts_and_the_mapping_turns_it_back(tmp_path):
     assert not lines.equals(pl.Series("line", SSH.read_text().splitlines()))
     assert restore(lines, load_mapping(mapping)).to_list() == SSH.read_text().splitlines()
     assert mapping.stat().st_mode & 0o777 == 0o600
+
+
+def test_control_characters_are_shown_on_request(tmp_path):
+    log = tmp_path / "app.log"
+    log.write_text("2024-01-01 10:00:00 INFO \x1b[31mred\x1b[0m alert\x07 here\n" * 3)
+    done = run(log, "--clean", "--out", tmp_path / "lines.parquet")
+    assert done.returncode == 0, done.stderr
+    assert pl.read_parquet(tmp_path / "lines.parquet")["content"].unique().to_list() == ["red alert␇ here"]

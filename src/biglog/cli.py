@@ -155,6 +155,9 @@ def read(
     key_file: Annotated[
         Path | None, typer.Option(help="File with the key of the pseudonyms. Default: $BIGLOG_REDACTION_KEY.")
     ] = None,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Show control characters as pictures, drop terminal colours.")
+    ] = False,
     mapping: Annotated[
         Path | None, typer.Option(help="Also write which pseudonym stands for what (JSON, mode 600).")
     ] = None,
@@ -176,6 +179,7 @@ def read(
             zone=zone,
             year=year,
             redactor=redactor,
+            cleaned=clean,
             progress=progress,
         )
     if redactor is not None and mapping is not None:

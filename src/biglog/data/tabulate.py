@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from biglog.errors import InputError, OutputError
+from biglog.logs.cleaning import clean
 from biglog.logs.masking import normal_forms
 from biglog.logs.merging import MergeReport, merge_batches
 from biglog.logs.record import LogReader, ReadReport, RecordBatch, SourceReport, read_logs
@@ -54,6 +55,7 @@ def tabulate(
     zone: str | None = None,
     year: int | None = None,
     redactor: Redactor | None = None,
+    cleaned: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tabulated:
     """Reads logs and writes one row a record: where it stands, its header's columns, content, normal form.
@@ -68,6 +70,8 @@ def tabulate(
         zone: IANA zone of timestamps that name none.
         year: Year of the first line where timestamps have none.
         redactor: What hides personal data; None writes them as they are.
+        cleaned: Show control characters and what is no text visibly in lines and contents (see
+            `biglog.logs.cleaning`).
         progress: Called with the lines and bytes read so far.
 
     Raises:
@@ -86,7 +90,7 @@ def tabulate(
     with _writing(out) as write:
         for frame in frames:
             if out is not None:
-                write(_row(frame, redactor))
+                write(_row(frame, redactor, cleaned))
             rows += len(frame)
             if progress is not None:
                 progress(frames.lines, frames.bytes)
@@ -142,7 +146,9 @@ class _Merged(_InOrder):
         self.merge_report = self._batches.report
 
 
-def _row(frame: pl.DataFrame, redactor: Redactor | None) -> pl.DataFrame:
+def _row(frame: pl.DataFrame, redactor: Redactor | None, cleaned: bool) -> pl.DataFrame:
+    if cleaned:
+        frame = frame.with_columns(clean(frame[name]).alias(name) for name in ("line", "content"))
     if redactor is not None:
         frame = redactor.redact_frame(frame)
     return frame.with_columns(normal_forms(frame["content"]).alias("normal_form"))
