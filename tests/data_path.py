@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 LINES = Path(__file__).parent / "data" / "loghub"
-DATA = Path(os.environ.get("BIGLOG_DATA") or Path(__file__).parents[2] / "shared" / "data")
+# Absolute: tests change folders, and link to it.
+DATA = Path(os.environ.get("BIGLOG_DATA") or Path(__file__).parents[2] / "shared" / "data").resolve()
 
 
 def needs_data(test):

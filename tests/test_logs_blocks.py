@@ -8,6 +8,7 @@ import pytest
 from data_path import DATA, needs_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from texts import trimmed
 
 from biglog.logs.formats.blocks import BLOCKS
 from biglog.logs.record import read_logs
@@ -74,7 +75,7 @@ def test_messages_of_any_length(size):
     frame, report = read(PLAIN_JOURNAL + record + PLAIN_JOURNAL, layout="journald-export")
     assert report.records == 3
     content = frame["content"][1]
-    assert content == message.decode().rstrip() if size else content == frame["line"][1]
+    assert content == trimmed(message.decode()) if size else content == frame["line"][1]
     assert frame["pid"].to_list() == ["1", "12", "1"]
 
 

@@ -7,6 +7,7 @@ import pytest
 from data_path import DATA, needs_data
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from texts import trimmed
 
 from biglog.logs.formats.keyvalue import KeyValue
 from biglog.logs.timestamps import Clock
@@ -108,8 +109,8 @@ def test_what_is_written_is_read(pairs):
     row = read(line).row(0, named=True)
     assert row["has_header"]
     for key, column in (("pid", "pid"), ("host", "host"), ("msg", "content")):
-        if pairs.get(key, "").rstrip():
-            assert row[column] == pairs[key].rstrip()
+        if trimmed(pairs.get(key, "")):
+            assert row[column] == trimmed(pairs[key])
 
 
 @given(st.lists(st.text() | st.from_regex(r"[a-z]+=[a-z\"\\ ]* [a-z]+=[0-9\"]*"), max_size=8))

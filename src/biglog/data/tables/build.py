@@ -343,8 +343,11 @@ def _inputs(work: _Work) -> tuple[list[str], list[str]]:
 
 
 def _sha256(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=path, remedy="Check the file") from error
 
 
 # -- writing --
