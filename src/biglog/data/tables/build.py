@@ -31,10 +31,11 @@ from biglog.data.tables import lines as lines_table
 from biglog.data.tables.leakage import LeakageReport, SampleFound, overlaps
 from biglog.data.tables.parquet import ShardWriter, shard_name
 from biglog.data.tables.record import domain_record, source_record
-from biglog.data.tables.runs import ReadTask, Redacts, Run, SourceItem, SourceRecord, read_sources
+from biglog.data.tables.runs import ReadTask, Run, SourceItem, SourceRecord, read_sources
 from biglog.errors import InputError, OutputError
 from biglog.logs.domains import DOMAINS
 from biglog.logs.record import read_logs
+from biglog.logs.redaction import Redactor
 
 RECORD: Final = "build.json"
 TASK_BYTES: Final = 32 << 20
@@ -92,7 +93,7 @@ def build(
     history_seconds: float | None = None,
     horizon_seconds: float | None = None,
     shard_bytes: int = 500_000_000,
-    redactor: Redacts | None = None,
+    redactor: Redactor | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Builds tables of a domain.
@@ -219,7 +220,7 @@ def _build(
     wanted: Sequence[str],
     grouping: windows.Grouping,
     protocol: failures.Protocol | None,
-    redactor: Redacts | None,
+    redactor: Redactor | None,
     progress: Progress | None,
 ) -> dict[str, Any]:
     """Builds the wanted tables; lines are needed for windows and failures too."""
@@ -294,7 +295,7 @@ def _write_labels(work: _Work) -> Path | None:
 
 
 def _read(
-    work: _Work, items: Sequence[SourceItem], redactor: Redacts | None, progress: Progress | None
+    work: _Work, items: Sequence[SourceItem], redactor: Redactor | None, progress: Progress | None
 ) -> tuple[list[SourceRecord], list[Run]]:
     folder = work.temporary / "runs"
     folder.mkdir()

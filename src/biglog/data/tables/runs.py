@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import polars as pl
 
@@ -24,6 +24,7 @@ from biglog.logs.domains import DOMAINS, Domain
 from biglog.logs.grouping import session_ids
 from biglog.logs.masking import normal_forms
 from biglog.logs.record import BATCH_LINES, RecordBatch, SourceReport, read_logs
+from biglog.logs.redaction import Redactor
 
 RUN_ROWS: Final = 1 << 18
 RUN_BYTES: Final = 1 << 28
@@ -36,14 +37,6 @@ _ROW_GROUP: Final = 1 << 15
 _NAMED_LINES: Final = 5
 _REDACTED: Final = ("content", "session_id", "host")
 _COLUMNS: Final = tuple(name for name in LINES.names if name not in ("line_id", "normal_form"))
-
-
-class Redacts(Protocol):
-    """Whatever hides personal data in a column of text."""
-
-    def redact(self, texts: pl.Series) -> pl.Series:
-        """Returns the texts, dtype String, shape (n,), without what must not be shown."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -90,7 +83,7 @@ class ReadTask:
     sources: tuple[SourceItem, ...]
     folder: Path
     labels: Path | None = None
-    redactor: Redacts | None = None
+    redactor: Redactor | None = None
     run_rows: int = RUN_ROWS
 
 
