@@ -1,9 +1,9 @@
 """Distinct normal forms: counts that add up whatever the bounds, and near duplicates that are near."""
 
-import gzip
 import json
 import subprocess
 import sys
+import zipfile
 from collections import Counter
 from itertools import pairwise
 
@@ -153,12 +153,16 @@ def test_hardly_a_near_pair_is_missed_on_real_forms():
     assert len(texts) < len(forms)
 
 
-@needs_data
-def test_compressed_sources_and_archives_count_too(tmp_path):
-    packed = tmp_path / "log.gz"
-    packed.write_bytes(gzip.compress(SAMPLES[0].read_bytes()))
-    found = count_forms([packed], tmp_path / "forms.parquet")
-    assert found.lines == len(SAMPLES[0].read_bytes().splitlines())
+def test_members_of_an_archive_count_as_the_files_do(tmp_path):
+    archive = tmp_path / "logs.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for path in SAMPLES:
+            packed.write(path, path.name)
+    names = [f"{archive}::{path.name}" for path in SAMPLES]
+    count_forms(names, tmp_path / "members.parquet")
+    count_forms(SAMPLES, tmp_path / "files.parquet")
+    members, files = (pl.read_parquet(tmp_path / f"{name}.parquet") for name in ("members", "files"))
+    assert members.drop("source").equals(files.drop("source"))
 
 
 def test_the_command_counts_and_marks(tmp_path):
