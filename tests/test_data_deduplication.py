@@ -182,9 +182,10 @@ def test_the_command_counts_and_marks(tmp_path):
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_the_command_refuses_before_it_counts(tmp_path):
-    command = [sys.executable, "-m", "biglog.cli", "datasets", "deduplicate", str(SAMPLES[0])]
-    options = ["--out", str(tmp_path / "forms.parquet"), "--near", "7"]
+@pytest.mark.parametrize("wrong", [[str(SAMPLES[0]), "--near", "7"], ["-"]])
+def test_the_command_refuses_before_it_counts(tmp_path, wrong):
+    command = [sys.executable, "-m", "biglog.cli", "datasets", "deduplicate", *wrong]
+    options = ["--out", str(tmp_path / "forms.parquet")]
     done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert not list(tmp_path.iterdir())

@@ -117,6 +117,14 @@ def test_the_command_works_in_a_pipe():
     assert [row["line"] for row in rows] == HADOOP.read_text().splitlines()
 
 
+def test_standard_input_merges_with_files(tmp_path):
+    out = tmp_path / "lines.parquet"
+    done = run("-", SSH, "--merge", "--out", out, text=HADOOP.read_text())
+    assert done.returncode == 0, done.stderr
+    lines = [*HADOOP.read_text().splitlines(), *SSH.read_text().splitlines()]
+    assert sorted(pl.read_parquet(out)["line"]) == sorted(lines)
+
+
 def test_a_reader_that_goes_away_hears_no_complaint():
     script = f"{sys.executable} -m biglog.cli read {HADOOP} --out - | true"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120, check=False)

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from biglog._version import __version__
+from biglog.console import AsJson, Files, check_writable, print_json, reading_bar
 from biglog.datasets_cli import app as datasets_app
 from biglog.errors import BigLogError, InputError
 
 if TYPE_CHECKING:
-    from biglog.inference.analyze import Progress
     from biglog.logs.redaction import Redactor
 
 _STARTED = time.perf_counter()
@@ -44,13 +41,6 @@ Checkpoint = Annotated[str, typer.Option("--checkpoint", help="Checkpoint: a fol
 AsBert = Annotated[
     bool, typer.Option("--bert", help="The sibling typed `bert`, which loads without BigLog installed.")
 ]
-Files = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="FILE...",
-        help="Logs: paths, folders, archives, glob patterns, archive::pattern, or - for standard input.",
-    ),
-]
 LayoutOption = Annotated[
     str | None,
     typer.Option(
@@ -60,7 +50,6 @@ LayoutOption = Annotated[
         "<Content>', or a regex with named groups. Default: recognised file by file.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def _version(show: bool) -> None:
@@ -96,8 +85,8 @@ def analyze(
     """Tell what is in a log (events, counts, times) and what is odd in it (ranked lines, with reasons)."""
     from biglog.inference.analyze import analyze as run
 
-    _check_writable(report)
-    with _progress(files) as progress:
+    check_writable(report)
+    with reading_bar(files) as progress:
         imported = time.perf_counter() - _STARTED
         analysis = run(
             files,
@@ -119,7 +108,7 @@ def analyze(
     if as_json:
         from biglog.report import analysis_to_dict
 
-        _print_json(analysis_to_dict(analysis))
+        print_json(analysis_to_dict(analysis))
         return
     from biglog.terminal import print_summary
 
@@ -167,9 +156,9 @@ def read(
     from biglog.data.tabulate import STANDARD_OUTPUT, tabulate
 
     if out != STANDARD_OUTPUT:
-        _check_writable(out)
+        check_writable(out)
     redactor = _redactor(redact, key_file, mapping)
-    with _progress(files) as progress:
+    with reading_bar(files) as progress:
         done = tabulate(
             files,
             out,
@@ -189,7 +178,7 @@ def read(
     if as_json and out != STANDARD_OUTPUT:
         from dataclasses import asdict
 
-        _print_json(asdict(done))
+        print_json(asdict(done))
     elif out != STANDARD_OUTPUT:
         from biglog.read_terminal import print_read
 
@@ -207,11 +196,11 @@ def encode(
     """Write the embedding of every line: one row a line, one vector a normal form."""
     from biglog.inference.batch import encode_files
 
-    _check_writable(out)
-    with _progress(files) as progress:
+    check_writable(out)
+    with reading_bar(files) as progress:
         summary = encode_files(files, out, model=model, layout=layout, progress=progress)
     if as_json:
-        _print_json(summary)
+        print_json(summary)
     else:
         typer.echo("{lines:,} lines, {normal_forms:,} normal forms -> {out}".format(**summary))
 
@@ -268,7 +257,7 @@ def publish(
         dry_run=dry_run,
     )
     if as_json:
-        _print_json(asdict(result))
+        print_json(asdict(result))
         return
     for file in result.files:
         typer.echo(f"{file.size:>12,}  {file.path}")
@@ -301,50 +290,9 @@ def _redactor(kinds: str | None, key_file: Path | None, mapping: Path | None) ->
     from biglog.logs.redaction import Redactor, read_key
     from biglog.logs.sensitive import KINDS
 
-    _check_writable(mapping)
+    check_writable(mapping)
     names = KINDS if kinds == "all" else [name.strip() for name in kinds.split(",") if name.strip()]
     return Redactor(read_key(key_file), names)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
-
-
-def _check_writable(path: Path | None) -> None:
-    """Fails before the work, not after it, where the result could not be written anyway."""
-    if path is None:
-        return
-    if path.is_dir():
-        raise InputError("this is a folder", where=path, remedy="Name a file to write")
-    if not path.absolute().parent.is_dir():
-        raise InputError(
-            "its folder does not exist", where=path, remedy=f"Create {path.absolute().parent} first"
-        )
-
-
-@contextmanager
-def _progress(files: list[str]) -> Iterator[Progress | None]:
-    """A progress bar on stderr, on a terminal only: with an ETA where the sizes of the files are known."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    total = _total_bytes(files)
-    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("starting", total=total)
-        yield lambda lines, read: bar.update(task, completed=read, description=f"{lines:,} lines")
-
-
-def _total_bytes(files: list[str]) -> int | None:
-    """Bytes to come, where every file is a plain one; of a compressed file they are not known before."""
-    paths = [Path(file) for file in files]
-    if not all(path.is_file() and path.suffix not in (".gz", ".bz2", ".xz", ".zst") for path in paths):
-        return None
-    return sum(path.stat().st_size for path in paths)
 
 
 def main() -> None:

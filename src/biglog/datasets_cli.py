@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from biglog.console import AsJson, Files, bytes_bar, check_writable, lines_bar, print_json, tasks_bar
 from biglog.errors import InputError
 
 if TYPE_CHECKING:
     from biglog.data.archives.catalog import DomainFiles
     from biglog.data.archives.download import VerifyReport
-    from biglog.data.archives.transfer import Progress
     from biglog.data.executors import Executor
     from biglog.logs.domains import Domain
 
@@ -38,7 +36,6 @@ Data = Annotated[
         "--data", help="Folder with archives or logs. Default: $BIGLOG_DATA, else ~/.cache/biglog/loghub."
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @app.command("list", epilog="Example: biglog datasets list --data ./loghub")
@@ -50,7 +47,7 @@ def list_domains(data: Data = None, as_json: AsJson = False) -> None:
     folder = data or default_folder()
     rows = [_summary(row, folder) for row in DOMAINS.values()]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     from biglog.datasets_terminal import print_list
 
@@ -68,7 +65,7 @@ def show(
 
     row = _description(domain(name), data or default_folder())
     if as_json:
-        _print_json(row)
+        print_json(row)
         return
     from biglog.datasets_terminal import print_domain
 
@@ -92,14 +89,14 @@ def download(
     folder = to or default_folder()
     rows = []
     for row in _domains(names):
-        with _bytes_bar(row.name) as progress:
+        with bytes_bar(row.name) as progress:
             path = run(row.name, folder, progress=progress)
         record = checksums(folder).get(path.name, {})
         rows.append({"domain": row.name, "path": str(path), "size": path.stat().st_size, **record})
         if not as_json:
             typer.echo(f"{path}  {rows[-1]['size']:,} bytes  sha256 {record.get('sha256', 'not recorded')}")
     if as_json:
-        _print_json(rows)
+        print_json(rows)
 
 
 @app.command(epilog="Example: biglog datasets verify HDFS --data ./loghub --lines")
@@ -117,10 +114,10 @@ def verify(
 
     folder, reports = data or default_folder(), []
     for row in _domains(names):
-        with _bytes_bar(row.name) as progress:
+        with bytes_bar(row.name) as progress:
             reports.append(_verified(run(row.name, folder, lines=lines, progress=progress)))
     if as_json:
-        _print_json(reports)
+        print_json(reports)
     else:
         from biglog.datasets_terminal import print_verified
 
@@ -175,7 +172,7 @@ def build(
     reports = []
     with _executor(num_proc, ray) as executor:
         for row in domains:
-            with _lines_bar(row.name, data or default_folder()) as progress:
+            with lines_bar(row.name, _lines_to_come(row, data or default_folder())) as progress:
                 report = run(
                     row.name,
                     data,
@@ -193,7 +190,7 @@ def build(
                 )
             reports.append(asdict(report))
     if as_json:
-        _print_json(reports)
+        print_json(reports)
         return
     from biglog.datasets_terminal import print_built
 
@@ -202,9 +199,7 @@ def build(
 
 @app.command(epilog="Example: biglog datasets deduplicate 'logs/*.gz' --out forms.parquet --near 0.9")
 def deduplicate(
-    files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Logs: paths, folders, archives, glob patterns.")
-    ],
+    files: Files,
     out: Annotated[Path, typer.Option("--out", help="Parquet file of distinct normal forms and counts.")],
     near: Annotated[
         float | None,
@@ -222,15 +217,19 @@ def deduplicate(
     from biglog.data.deduplication import check_near, count_forms, mark_near
     from biglog.logs.sources.expand import expand
 
+    check_writable(out)
     if near is not None:
         check_near(near)
-    names = [source.name for source in expand(files)]
-    with _executor(num_proc, ray) as executor:
-        found = count_forms(names, out, executor=executor)
+    sources = expand(files)
+    if any(source.stream is not None for source in sources):
+        raise InputError("tasks cannot share standard input", remedy="Write it to a file, and name that")
+    names = [source.name for source in sources]
+    with _executor(num_proc, ray) as executor, tasks_bar() as progress:
+        found = count_forms(names, out, executor=executor, progress=progress)
         if near is not None:
             found = replace(found, kept=mark_near(out, threshold=near, executor=executor))
     if as_json:
-        _print_json(asdict(found))
+        print_json(asdict(found))
         return
     kept = "" if found.kept is None else f", {found.kept:,} of them not nearly equal to a more frequent one"
     typer.echo(f"{found.lines:,} lines, {found.normal_forms:,} normal forms{kept} -> {out}")
@@ -254,7 +253,7 @@ def publish(
 
     result = publish_datasets(build_dir, repo_id, private=private, revision=revision, dry_run=dry_run)
     if as_json:
-        _print_json(asdict(result))
+        print_json(asdict(result))
         return
     from biglog.datasets_terminal import print_files
 
@@ -317,6 +316,14 @@ def _description(row: Domain, folder: Path) -> dict[str, Any]:
     }
 
 
+def _lines_to_come(row: Domain, folder: Path) -> int | None:
+    """How many lines a build will read, where all that is published is here; else it is not known."""
+    from biglog.data.archives.catalog import ARCHIVES
+
+    local = _local(row, folder)
+    return ARCHIVES[row.name].lines if local and local["archive"] else None
+
+
 def _local(row: Domain, folder: Path) -> dict[str, Any] | None:
     """What of a domain is in a folder; None where nothing is."""
     from biglog.data.archives.catalog import ARCHIVES, find_files
@@ -363,10 +370,6 @@ def _console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=max(console.width, 160))
 
 
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
-
-
 @contextmanager
 def _executor(processes: int | None, ray: str | None) -> Iterator[Executor]:
     """Where a build's tasks run: on this machine, or on a Ray cluster."""
@@ -381,46 +384,3 @@ def _executor(processes: int | None, ray: str | None) -> Iterator[Executor]:
 
     with RayExecutor(ray) as executor:
         yield executor
-
-
-@contextmanager
-def _bytes_bar(name: str) -> Iterator[Progress | None]:
-    """A bar of bytes with speed and ETA on stderr, on a terminal only."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True))
-    with Bar(*columns, TransferSpeedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-@contextmanager
-def _lines_bar(name: str, folder: Path) -> Iterator[Callable[[int], None] | None]:
-    """A bar of lines on stderr, on a terminal only; with ETA where all published lines are to come."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-    from rich.progress import Progress as Bar
-
-    from biglog.data.archives.catalog import ARCHIVES
-    from biglog.logs.domains import DOMAINS
-
-    local = _local(DOMAINS[name], folder)
-    total = ARCHIVES[name].lines if local and local["archive"] else None
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("lines"))
-    with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task(name, total=total)
-        yield lambda lines: bar.advance(task, lines)

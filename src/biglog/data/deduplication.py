@@ -95,6 +95,7 @@ def count_forms(
     executor: Executor | None = None,
     state_forms: int = STATE_FORMS,
     partitions: int = PARTITIONS,
+    progress: Callable[[int, int], None] | None = None,
 ) -> FormCount:
     """Counts the distinct normal forms of logs and writes them as Parquet.
 
@@ -108,6 +109,7 @@ def count_forms(
         executor: What runs the tasks; None runs them in this process.
         state_forms: Distinct forms that a task holds in memory at most.
         partitions: Cuts of the result, added up one at a time: memory is bounded by the largest.
+        progress: Called with how many of how many tasks are done.
 
     Raises:
         InputError: A source cannot be read.
@@ -121,7 +123,11 @@ def count_forms(
         for number, together in enumerate(_together(sources))
     ]
     try:
-        lines = sum(executor.map(_count_sources, tasks))
+        lines = 0
+        for done, counted in enumerate(executor.map(_count_sources, tasks), start=1):
+            lines += counted
+            if progress is not None:
+                progress(done, len(tasks))
         parts = list(executor.map(partial(_add_up, folder), range(partitions)))
         pl.scan_parquet(parts).sink_parquet(staged, compression="zstd", maintain_order=True)
         forms = int(pl.scan_parquet(staged).select(pl.len()).collect().item())

@@ -132,8 +132,8 @@ class _Merged(_InOrder):
     """Records of all sources in one order of time."""
 
     def __init__(self, sources: Sequence[str], options: dict[str, object]) -> None:
-        names = [source.name for source in expand(list(sources))]
-        self._readers = [read_logs(name, **options) for name in names]  # type: ignore[arg-type]
+        named = [source.stream or source.name for source in expand(list(sources))]
+        self._readers = [read_logs(one, **options) for one in named]  # type: ignore[arg-type]
         logs: list[Iterable[RecordBatch]] = [*self._readers]
         self._batches = merge_batches(logs)
 
