@@ -9,53 +9,26 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pytest
 from checkpoints import TINY
-
-from biglog import cli
+from command import Outcome, failed, runner
 
 RHSM = Path(__file__).parent / "data" / "rhsm.log"
-
-
-@dataclass
-class Outcome:
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture
 def run(capfd, monkeypatch):
     """Runs the command in this process: one start of torch serves all tests."""
 
-    def run(*words: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["biglog", *map(str, words)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capfd.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return run
+    return runner(capfd, monkeypatch)
 
 
 @pytest.fixture
 def analyze(run):
     return lambda *words: run("analyze", "--model", TINY, *words)
-
-
-def failed(outcome: Outcome, *said: str) -> None:
-    assert outcome.code == 2
-    assert outcome.err.startswith("biglog: ")
-    assert outcome.err.count("\n") == 1, "one line, no traceback"
-    for text in said:
-        assert text in outcome.err
 
 
 def counted(outcome: Outcome) -> dict:

@@ -9,16 +9,16 @@ import pty
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from command import Outcome, failed, runner
 from data_path import DATA, needs_data
 from file_server import Answer, FileServer
 from loghub_archives import archive_bytes, lines_of, write_archive, write_unpacked
 from rich.console import Console
 
-from biglog import cli, datasets_cli
+from biglog import datasets_cli
 from biglog.data.archives.catalog import ARCHIVES, NOTICE
 from biglog.datasets_terminal import size_words
 from biglog.logs.domains import DOMAINS
@@ -26,29 +26,12 @@ from biglog.logs.domains import DOMAINS
 COMMANDS = ("list", "show", "download", "verify", "build", "deduplicate", "publish")
 
 
-@dataclass
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
 def run(capfd, monkeypatch):
     """Runs `biglog datasets` in this process, as a pipe sees it."""
     monkeypatch.delenv("BIGLOG_LOGHUB_URL", raising=False)
 
-    def run(*words: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["biglog", "datasets", *map(str, words)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capfd.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return run
+    return runner(capfd, monkeypatch, "datasets")
 
 
 @pytest.fixture
@@ -67,14 +50,6 @@ def data(tmp_path: Path) -> Path:
         (tmp_path / file).parent.mkdir(parents=True)
         (tmp_path / file).write_bytes(lines_of(name))
     return tmp_path
-
-
-def failed(outcome: Outcome, *said: str) -> None:
-    assert outcome.code == 2
-    assert outcome.err.startswith("biglog: ")
-    assert outcome.err.count("\n") == 1, "one line, no traceback"
-    for text in said:
-        assert text in outcome.err
 
 
 def parsed(outcome: Outcome):

@@ -16,11 +16,11 @@ from typing import BinaryIO
 
 from biglog.errors import InputError
 from biglog.logs.sources.archives import Skipped
-from biglog.logs.sources.compression import RefusedError
 from biglog.logs.sources.folders import files_below
 from biglog.logs.sources.opening import (
     OpenLog,
     Source,
+    leave_out,
     leave_out_empty,
     member_source,
     nothing_left,
@@ -137,12 +137,8 @@ def _file_sources(source: Source, skipped: list[Skipped], *, look: bool) -> list
     try:
         if look and is_zip(_first_bytes(source)):
             return _zip_sources(source, skipped)
-    except RefusedError:
-        raise
     except InputError as error:
-        if not source.found:
-            raise
-        skipped.append(Skipped(source.name, error.problem))
+        leave_out(source, error, skipped)
         return []
     return [source]
 

@@ -186,12 +186,8 @@ def open_logs(sources: Iterable[Source], skipped: list[Skipped] | None = None) -
     for source in sources:
         try:
             content = _unpacked(_opened(source), source)
-        except RefusedError:
-            raise
         except InputError as error:
-            if not source.found:
-                raise
-            left_out.append(Skipped(source.name, error.problem))
+            leave_out(source, error, left_out)
             continue
         with closing(content):
             for log in _logs_in(source, content, left_out, 1 if source.member else 0):
@@ -199,6 +195,22 @@ def open_logs(sources: Iterable[Source], skipped: list[Skipped] | None = None) -
                 yield log
     if not any_log and left_out:
         raise nothing_left(left_out)
+
+
+def leave_out(source: Source, error: InputError, skipped: list[Skipped]) -> None:
+    """What was merely found in a folder or an archive, and is no log, is left out and reported.
+
+    Args:
+        source: What could not be read.
+        error: Why; to be called where it is handled.
+        skipped: Takes the source and the reason.
+
+    Raises:
+        InputError: The error, where the source was named by the caller, or may do harm.
+    """
+    if isinstance(error, RefusedError) or not source.found:
+        raise error
+    skipped.append(Skipped(source.name, error.problem))
 
 
 def _logs_in(source: Source, content: _Bytes, skipped: list[Skipped], depth: int) -> Iterator[OpenLog]:
@@ -219,12 +231,8 @@ def _logs_in(source: Source, content: _Bytes, skipped: list[Skipped], depth: int
         log = OpenLog(source, content)
         try:
             log._begin(content)
-        except RefusedError:
-            raise
         except InputError as error:
-            if not source.found:
-                raise
-            skipped.append(Skipped(source.name, error.problem))
+            leave_out(source, error, skipped)
             return
         yield log
 
@@ -279,12 +287,8 @@ def _guarded(source: Source, content: _Bytes, skipped: list[Skipped], depth: int
     """The logs of a member, or why it has none."""
     try:
         content = _unpacked(content, source)
-    except RefusedError:
-        raise
     except InputError as error:
-        if not source.found:
-            raise
-        skipped.append(Skipped(source.name, error.problem))
+        leave_out(source, error, skipped)
         return
     yield from _logs_in(source, content, skipped, depth)
 
