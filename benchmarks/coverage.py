@@ -19,13 +19,12 @@ import pyarrow as pa
 from measuring import arguments, sha256, write
 
 from biglog.data.archives.catalog import DomainFiles, find_files
+from biglog.logs.detection import CONTINUATION
 from biglog.logs.domains import DOMAINS
 from biglog.logs.record import read_logs
 from biglog.logs.sources.expand import expand
 
 _SHOWN = 5
-# A continuation line goes on with the record before it: indented, or a frame, a cause, a row of a dump.
-_CONTINUATION = r"^(?:\s|at |Caused by|\.\.\. \d+ more|[\w.$]+(?:Exception|Error)\b|Traceback|$)"
 
 
 def line_ends(log: str) -> int:
@@ -59,7 +58,7 @@ def read_file(log: str) -> dict[str, Any]:
     strange: list[dict[str, Any]] = []
     for batch in reader:
         without = batch.frame.filter(~pl.col("has_header"))
-        goes_on = without["line"].str.contains(_CONTINUATION)
+        goes_on = without["line"].str.contains(CONTINUATION) | (without["line"] == "")
         lines += int(batch.frame["line_count"].sum())
         headers += len(batch.frame) - len(without)
         continued += int(goes_on.sum())

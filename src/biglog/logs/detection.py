@@ -31,7 +31,7 @@ _MOST: Final = 0.5
 _MOST_FORMATS: Final = 4
 _VAGUE: Final = BARE | {"csv", "tsv", "logfmt"}
 # How lines begin that go on with the one before: indented, a closing bracket, a trace.
-_CONTINUATION: Final = r"^(?:\s|[)\]}]|at |Caused by: |Traceback |\.\.\. |[\w.$]+(?:Exception|Error)\b)"
+CONTINUATION: Final = r"^(?:\s|[)\]}]|at |Caused by: |Traceback |\.\.\. |[\w.$]+(?:Exception|Error)\b)"
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _keep(previous: Choice, sample: pl.Series, lines: pl.Series) -> Choice | Non
 
 def _margin(lines: pl.Series) -> pl.Series:
     """Lines that do not go on with the one before."""
-    return lines.filter(~lines.str.contains(_CONTINUATION))
+    return lines.filter(~lines.str.contains(CONTINUATION))
 
 
 def _considerable(part: int, whole: int) -> bool:
