@@ -2,7 +2,8 @@
 
 *lines* has one row a line of the raw logs. *templates* has the ground truth of log parsing; it is for
 evaluation alone, so all of it is `test`. *windows* has groups of lines with the label of each group.
-*failures* has what a predictor sees up to a moment, and whether a failure followed.
+*failures* has what a predictor sees up to a moment, and whether a failure followed. These four are built of a
+domain's logs. *statements* has the log calls of source code, of no domain.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SPLITS: Final = ("train", "validation", "test")
 TABLES: Final = ("lines", "templates", "windows", "failures")
+"""What is built of each domain. The table of statements is of no domain: see `SCHEMAS`."""
 
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -97,8 +99,37 @@ failure of `group_id` lies within (time, time + horizon_seconds]; then `seconds_
 first. Both horizon and time to failure are null where the label is that of the whole group, whenever it
 failed. `maintenance` marks rows whose failure hit many components within the same minute."""
 
+STATEMENTS: Final = pa.schema(
+    {
+        "template": pa.string(),
+        "level": pa.string(),
+        "raw_level": pa.string(),
+        "component": pa.string(),
+        "parameters": pa.list_(pa.string()),
+        "language": pa.string(),
+        "project": pa.string(),
+        "version": pa.string(),
+        "licence": pa.string(),
+        "path": pa.string(),
+        "line_number": pa.int64(),
+        "count": pa.int64(),
+    }
+)
+"""One row a log call of source code, by project, path and line. `template` has `<*>` for each argument, and
+`parameters` what the arguments are called, in the order of the `<*>`. `level` is one of trace, debug, info,
+warning, error, critical, or null where the call does not say; `raw_level` is as written. `component` is the
+logger, class or module. `licence` is the project's, as SPDX has it where it can be known. `path` is the file
+inside the project and `line_number` the line of the call, from 1. Calls of a project that have one level, and
+templates that differ in case, digits or spaces alone, are one row, the first; `count` says how many."""
+
 SCHEMAS: Final[Mapping[str, pa.Schema]] = MappingProxyType(
-    {"lines": LINES, "templates": TEMPLATES, "windows": WINDOWS, "failures": FAILURES}
+    {
+        "lines": LINES,
+        "templates": TEMPLATES,
+        "windows": WINDOWS,
+        "failures": FAILURES,
+        "statements": STATEMENTS,
+    }
 )
 """Columns of each table, as its Parquet files have them."""
 
@@ -116,7 +147,7 @@ def features(table: str) -> Features:
     """The columns of a table as `datasets` describes them.
 
     Args:
-        table: One of `TABLES`.
+        table: One of `SCHEMAS`.
     """
     from datasets import Features
 
@@ -128,7 +159,7 @@ def conform(frame: pl.DataFrame, table: str) -> pa.Table:
 
     Args:
         frame: Has all columns of the table, in any order; others are left out.
-        table: One of `TABLES`.
+        table: One of `SCHEMAS`.
 
     Returns:
         The rows with the columns of `SCHEMAS[table]`, in its order and types.
