@@ -15,7 +15,8 @@ from biglog.checkpoints import checkpoint_path
 from biglog.errors import CheckpointError, InputError, OutputError
 from biglog.tokenizer import load_tokenizer, without_masks
 from biglog.training.arguments import PretrainArguments
-from biglog.training.pretrain import prepare, pretrain
+from biglog.training.prepared import prepare
+from biglog.training.pretrain import pretrain
 from biglog.training.run_folder import RunFolder
 from modeling_biglog import BigLogConfig, BigLogForMaskedLM
 

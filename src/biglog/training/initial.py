@@ -1,0 +1,48 @@
+"""The model that pretraining starts from."""
+
+from __future__ import annotations
+
+from transformers import PreTrainedTokenizerFast
+
+from biglog.errors import CheckpointError
+from biglog.training.arguments import PretrainArguments
+from modeling_biglog import BigLogConfig, BigLogForMaskedLM
+
+
+def initial_model(arguments: PretrainArguments, tokenizer: PreTrainedTokenizerFast) -> BigLogForMaskedLM:
+    """Returns the model that training starts from: at random, or a given checkpoint.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read, or its vocabulary is not the tokenizer's.
+    """
+    if arguments.initial_checkpoint is None:
+        return BigLogForMaskedLM(
+            BigLogConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=arguments.hidden_size,
+                num_hidden_layers=arguments.num_hidden_layers,
+                num_attention_heads=arguments.num_attention_heads,
+                intermediate_size=arguments.intermediate_size,
+                max_position_embeddings=arguments.max_position_embeddings,
+                hidden_dropout_prob=arguments.dropout,
+                attention_probs_dropout_prob=arguments.dropout,
+                pad_token_id=tokenizer.pad_token_id,
+            )
+        )
+    try:
+        model = BigLogForMaskedLM.from_pretrained(arguments.initial_checkpoint)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"cannot be read: {error}", where=arguments.initial_checkpoint) from error
+    if model.config.vocab_size != len(tokenizer):
+        raise CheckpointError(
+            f"the checkpoint embeds {model.config.vocab_size} tokens, the tokenizer has {len(tokenizer)}",
+            where=arguments.initial_checkpoint,
+            remedy="Give the checkpoint's own tokenizer",
+        )
+    if model.config.max_position_embeddings < arguments.max_position_embeddings:
+        raise CheckpointError(
+            f"the checkpoint has {model.config.max_position_embeddings} positions, "
+            f"max_position_embeddings asks for {arguments.max_position_embeddings}",
+            where=arguments.initial_checkpoint,
+        )
+    return model

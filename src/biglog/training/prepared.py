@@ -1,0 +1,111 @@
+"""What a pretraining run trains and is evaluated on, made from its arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from transformers import PreTrainedTokenizerFast
+
+from biglog.data.collators import Segments
+from biglog.data.corpus import Corpus, build_corpus, sampling_weights
+from biglog.errors import InputError
+from biglog.tokenizer import load_tokenizer, train_tokenizer
+from biglog.training.arguments import PretrainArguments
+from biglog.training.held_out import HeldOut, fit_unigram
+from biglog.training.run_folder import RunFolder
+
+SMALLEST_CORPUS = 32
+"""Fewer distinct normal forms teach nothing; more likely the wrong files were given."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run trains on: the same for the same arguments and files.
+
+    Attributes:
+        corpus: Training and held-out normal forms.
+        tokenizer: Trained on the training lines, or given.
+        segments: The training lines as token ids.
+        weights: How likely each of them is drawn, shape (segments,).
+        held_out: Held-out lines by domain, tokenized, and their baseline.
+    """
+
+    corpus: Corpus
+    tokenizer: PreTrainedTokenizerFast
+    segments: Segments
+    weights: np.ndarray
+    held_out: HeldOut
+
+    @property
+    def training_tokens(self) -> int:
+        """Tokens of all training lines together."""
+        return int(self.segments.lengths.sum())
+
+
+def prepare(arguments: PretrainArguments) -> Prepared:
+    """Reads the sources, trains or loads the tokenizer, and tokenizes.
+
+    Raises:
+        InputError: Too little is left to train on.
+        CheckpointError: The tokenizer cannot be used.
+    """
+    corpus = build_corpus(
+        arguments.train_data,
+        data_root=arguments.data_root,
+        exclude=[*arguments.exclude, *arguments.eval_data],
+        held_out_share=arguments.held_out_share,
+    )
+    if len(corpus.train) < SMALLEST_CORPUS:
+        raise InputError(
+            f"only {len(corpus.train)} distinct normal forms to train on, fewer than {SMALLEST_CORPUS}",
+            remedy="Give more logs: lines that differ in values only count once",
+        )
+    lines = corpus.train["normal_form"].to_list()
+    tokenizer = _tokenizer(arguments, lines)
+    segments = Segments(lines, tokenizer, arguments.max_position_embeddings)
+    weights = sampling_weights(
+        corpus.train, temperature=arguments.temperature, count_power=arguments.count_power
+    )
+    # A line cut into windows is drawn as often as any other: its windows share its weight.
+    weights = (weights / np.bincount(segments.line, minlength=len(lines)).clip(1))[segments.line]
+    return Prepared(
+        corpus=corpus,
+        tokenizer=tokenizer,
+        segments=segments,
+        weights=weights,
+        held_out=HeldOut.build(
+            _evaluation_lines(arguments, corpus),
+            tokenizer,
+            fit_unigram(tokenizer, segments, weights),
+            mlm_probability=arguments.mlm_probability,
+            lines_per_domain=arguments.eval_lines,
+            max_length=arguments.max_position_embeddings,
+        ),
+    )
+
+
+def _evaluation_lines(arguments: PretrainArguments, corpus: Corpus) -> pl.DataFrame:
+    """Returns the corpus's held-out lines and those of ``eval_data``, whose domains get a prefix."""
+    if not arguments.eval_data:
+        return corpus.held_out
+    given = build_corpus(arguments.eval_data, data_root=arguments.data_root, held_out_share=0.0).train
+    return pl.concat([corpus.held_out, given.with_columns(("given/" + pl.col("domain")).alias("domain"))])
+
+
+def _tokenizer(arguments: PretrainArguments, lines: list[str]) -> PreTrainedTokenizerFast:
+    kept = RunFolder(Path(arguments.output_path)).tokenizer_path
+    given = arguments.tokenizer or (
+        str(kept) if arguments.resume and kept.is_dir() else arguments.initial_checkpoint
+    )
+    if given is not None:
+        return load_tokenizer(given)
+    return train_tokenizer(
+        lines,
+        vocab_size=arguments.vocab_size,
+        min_frequency=arguments.min_frequency,
+        lowercase=arguments.lowercase,
+        model_max_length=arguments.max_position_embeddings,
+    )

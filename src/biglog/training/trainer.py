@@ -1,0 +1,129 @@
+"""The library's Trainer, set up for pretraining: what it does at each step, evaluation and checkpoint."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import torch
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import TrainerControl, TrainerState
+
+from biglog.metrics.language import macro_average
+from biglog.training.arguments import PretrainArguments
+from biglog.training.prepared import Prepared
+from biglog.training.record import Clock
+from biglog.training.run_folder import RunFolder
+
+
+class PretrainingTrainer(Trainer):
+    """The library's Trainer, evaluating by domain, keeping time, and saving checkpoints that are whole or not
+    there."""
+
+    def __init__(self, *, prepared: Prepared, folder: RunFolder, clock: Clock, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.prepared, self.folder, self.clock = prepared, folder, clock
+
+    def training_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """Counts tokens, and stops when the loss is no number."""
+        pad = self.prepared.tokenizer.pad_token_id
+        self.clock.tokens += int((inputs["input_ids"] != pad).sum()) * self.args.world_size
+        loss = super().training_step(model, inputs, *args, **kwargs)
+        if not torch.isfinite(loss):
+            raise self.folder.diverged("loss", self.state.global_step + 1)
+        return loss
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Evaluates on the held-out lines of each domain and logs the averages over domains."""
+        model: Any = self.accelerator.unwrap_model(self.model)
+        scores = self.prepared.held_out.score(model)
+        if not scores:
+            return {}
+        mean = macro_average(scores)
+        metrics = {
+            "eval_loss": mean.loss,
+            "eval_accuracy": mean.accuracy,
+            "eval_bits_per_byte": mean.bits_per_byte,
+        }
+        metrics |= {f"eval_accuracy/{domain}": score.accuracy for domain, score in scores.items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            self.folder.mark_whole(self.state.global_step, self.clock)
+
+
+class Watch(TrainerCallback):
+    """Stops before a gradient that is no number reaches the weights; prints where no progress bar can."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Checks the gradients; in fp16 the loss scaler does, and skips such steps."""
+        if args.fp16:
+            return
+        gradients = [p.grad.sum() for p in kwargs["model"].parameters() if p.grad is not None]
+        if not torch.isfinite(torch.stack(gradients).sum()):
+            raise self._folder.diverged("gradient", state.global_step + 1)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Prints loss or evaluation to stderr."""
+        if state.is_world_process_zero and args.disable_tqdm:
+            figures = {k: v for k, v in (logs or {}).items() if "/" not in k and isinstance(v, (int, float))}
+            text = " ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            print(f"step {state.global_step}/{state.max_steps} {text}", file=sys.stderr, flush=True)
+
+
+def training_arguments(arguments: PretrainArguments) -> TrainingArguments:
+    """Returns the Trainer's settings; the number of steps is left to be filled in."""
+    optional: dict[str, Any] = {"fsdp": arguments.fsdp} if arguments.fsdp else {}
+    if arguments.gradient_checkpointing:
+        optional["gradient_checkpointing"] = True
+    return TrainingArguments(
+        output_dir=arguments.output_path,
+        per_device_train_batch_size=arguments.batch_size,
+        gradient_accumulation_steps=arguments.gradient_accumulation_steps,
+        max_steps=1,
+        learning_rate=arguments.learning_rate,
+        lr_scheduler_type=arguments.lr_scheduler,
+        warmup_steps=arguments.warmup_ratio,
+        weight_decay=arguments.weight_decay,
+        adam_beta2=arguments.adam_beta2,
+        max_grad_norm=arguments.max_grad_norm,
+        bf16=arguments.bf16,
+        fp16=arguments.fp16,
+        seed=arguments.seed,
+        use_cpu=arguments.use_cpu,
+        dataloader_num_workers=arguments.loader_workers,
+        dataloader_pin_memory=torch.cuda.is_available() and not arguments.use_cpu,
+        # Rows are drawn at random already, as a function of their number: their order need not be, and must
+        # not.
+        train_sampling_strategy="sequential",
+        remove_unused_columns=False,
+        label_names=["labels"],
+        logging_steps=arguments.logging_steps,
+        logging_nan_inf_filter=False,
+        eval_strategy="steps" if arguments.eval_steps else "no",
+        eval_steps=arguments.eval_steps or None,
+        save_strategy="steps",
+        save_steps=arguments.save_steps,
+        save_total_limit=arguments.save_total_limit,
+        report_to=arguments.report_to,
+        disable_tqdm=not sys.stderr.isatty(),
+        **optional,
+    )
