@@ -86,7 +86,7 @@ def test_whole_words_are_hidden_together_and_in_one_way(tokenizer):
     word = len(pieces) // 3
     assert word > 1
     row = Segments(["zqxj zqxj zqxj zqxj"] * 3, tokenizer)
-    collator = MaskedLanguageCollator(tokenizer, 0.4, whole_words=True)
+    collator = MaskedLanguageCollator(tokenizer, 0.4, masking="words")
     for draw in range(50):
         ids, labels = collator.mask_row(Row(segments=[row[0]], draw=draw))
         words = (labels[1:-1] != IGNORED).reshape(-1, word)
@@ -198,3 +198,27 @@ def test_rows_that_cannot_be_made_are_errors(tokenizer, segments):
         PackedRows(segments, np.ones(len(segments)), rows=1, row_length=10, seed=0)
     with pytest.raises(InputError, match="no line"):
         PackedRows(Segments([], tokenizer), np.ones(0), rows=1, row_length=0, seed=0)
+
+
+def test_chunks_of_lines_are_put_together(tokenizer, monkeypatch):
+    whole = Segments([*LINES, ""], tokenizer, 20, terms=True)
+    monkeypatch.setattr("biglog.data.collators._CHUNK_LINES", 2)
+    cut = Segments([*LINES, ""], tokenizer, 20, terms=True)
+    assert whole.line.tolist() == cut.line.tolist()
+    assert whole.cut_lines == cut.cut_lines > 0
+    for i in range(len(whole)):
+        assert whole[i].tolist() == cut[i].tolist()
+        assert whole.terms(i).tolist() == cut.terms(i).tolist()
+
+
+def test_what_is_hidden_piece_by_piece_is_what_it_always_was(tokenizer):
+    """Pinned: a change here makes runs that were interrupted go on differently."""
+    row = Row(segments=[np.arange(100, 132)], draw=5)
+    ids, labels = MaskedLanguageCollator(tokenizer, 0.3, seed=11).mask_row(row)
+    assert np.flatnonzero(labels != IGNORED).tolist() == [0, 1, 3, 8, 12, 20, 24, 26, 30, 31]
+    assert np.flatnonzero(ids == tokenizer.mask_token_id).tolist() == [0, 1, 3, 8, 12, 20, 26, 30, 31]
+
+
+def test_a_masking_that_is_none_is_refused(tokenizer):
+    with pytest.raises(InputError, match="no masking is called 'lines'"):
+        MaskedLanguageCollator(tokenizer, masking="lines")

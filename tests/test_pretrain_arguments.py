@@ -85,6 +85,7 @@ def test_the_command_line_wins_over_the_file_under_either_name():
         ({"mlm_probability": 1.5}, "mlm_probability must lie between 0 and 1"),
         ({"hidden_size": 100, "num_attention_heads": 3}, "must be a multiple of num_attention_heads"),
         ({"bf16": True, "fp16": True}, "bf16 excludes fp16"),
+        ({"masking": "lines"}, "masking must be one of pieces, words, terms, not 'lines'"),
         ({"max_steps": 0, "epochs": 0}, "epochs must be positive"),
     ],
 )
@@ -92,6 +93,16 @@ def test_what_cannot_be_meant_is_refused(values, message):
     with pytest.raises(InputError) as failure:
         PretrainArguments.from_mapping(values)
     assert message in str(failure.value)
+
+
+def test_hiding_whole_words_has_its_old_name_too():
+    assert PretrainArguments.from_mapping({"whole_words": "true"}).masking == "words"
+    assert PretrainArguments.from_mapping({"whole_words": False}).masking == "pieces"
+    earlier = {k: v for k, v in PretrainArguments().to_dict().items() if k != "masking"}
+    assert not PretrainArguments().differences(earlier | {"whole_words": False})
+    assert "masking" in PretrainArguments().differences(earlier | {"whole_words": True})
+    with pytest.raises(InputError, match="masking is given twice"):
+        PretrainArguments.from_mapping({"whole_words": True, "masking": "terms"})
 
 
 def test_a_file_at_fault_is_named(tmp_path):

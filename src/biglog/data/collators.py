@@ -8,32 +8,56 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerFast
 
+from biglog.data.terms import TermRules
 from biglog.errors import InputError
 from biglog.tokenizer import CONTINUATION, RESERVED_TOKENS, SPECIAL_TOKENS, without_masks, word_starts
 
 IGNORED = -100
 """Label of a token that the loss passes over."""
 
+MASKINGS = ("pieces", "words", "terms")
+"""What may be hidden at a time."""
+
 Ids = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+_CHUNK_LINES = 1 << 14
 
 
 class Row(TypedDict):
-    """One row of a batch before masking: token ids of each line in it, and the number its draws depend on."""
+    """One row of a batch before masking.
+
+    Attributes:
+        segments: Token ids of each line (or window of lines) in it.
+        draw: The number that its draws depend on.
+        terms: For each of them, which tokens begin a term; where terms are hidden.
+        orders: For each of them, the label of its line order, `IGNORED` for a single line; where line order
+            is learnt.
+    """
 
     segments: list[Ids]
     draw: int
+    terms: NotRequired[list[Flags]]
+    orders: NotRequired[list[int]]
 
 
 class Segments:
     """Tokenized normal forms, each cut into windows that fit the model; nothing is dropped.
+
+    Args:
+        lines: The normal forms.
+        tokenizer: Reads them.
+        max_length: Most tokens of a window, [CLS] and [SEP] included; None takes the tokenizer's.
+        terms: Also find where terms begin (see `biglog.data.terms`).
 
     Attributes:
         line: Which line each window comes from, shape (windows,).
@@ -41,32 +65,64 @@ class Segments:
     """
 
     def __init__(
-        self, lines: Sequence[str], tokenizer: PreTrainedTokenizerFast, max_length: int | None = None
+        self,
+        lines: Sequence[str],
+        tokenizer: PreTrainedTokenizerFast,
+        max_length: int | None = None,
+        *,
+        terms: bool = False,
     ) -> None:
-        limit = (max_length or tokenizer.model_max_length) - 2
-        before, after = [tokenizer.cls_token_id], [tokenizer.sep_token_id]
-        encodings = without_masks(tokenizer).encode_batch_fast(list(lines), add_special_tokens=False)
-        windows: list[Ids] = []
-        origin: list[int] = []
-        for number, encoding in enumerate(encodings):
-            ids = encoding.ids
-            for start in range(0, len(ids), limit):
-                windows.append(np.array(before + ids[start : start + limit] + after, dtype=np.int64))
-                origin.append(number)
-        self._windows = windows
-        self.line = np.array(origin, dtype=np.int64)
-        self.cut_lines = int((np.bincount(self.line) > 1).sum()) if origin else 0
+        self._limit = (max_length or tokenizer.model_max_length) - 2
+        self._ends = (tokenizer.cls_token_id, tokenizer.sep_token_id)
+        backend, rules = without_masks(tokenizer), TermRules(tokenizer) if terms else None
+        parts = [
+            self._tokenize(backend, rules, lines[at : at + _CHUNK_LINES], at)
+            for at in range(0, len(lines), _CHUNK_LINES)
+        ]
+        ids, starts, sizes, origin = zip(*parts, strict=True) if parts else ((), (), (), ())
+        self._ids = np.concatenate([*ids, np.zeros(0, dtype=np.int32)])
+        self._starts = np.concatenate([*starts, np.zeros(0, dtype=bool)]) if terms else None
+        self._bounds = np.cumsum(np.concatenate([[0], *sizes]).astype(np.int64))
+        self.line = np.concatenate([*origin, np.zeros(0, dtype=np.int64)])
+        self.cut_lines = int((np.bincount(self.line) > 1).sum()) if len(self.line) else 0
+
+    def _tokenize(
+        self, backend: Tokenizer, rules: TermRules | None, lines: Sequence[str], at: int
+    ) -> tuple[NDArray[np.int32], Flags, Ids, Ids]:
+        """Returns ids and starts of terms of some lines' windows, the windows' lengths and their lines."""
+        encode = backend.encode_batch_fast if rules is None else backend.encode_batch
+        encodings = encode(list(lines), add_special_tokens=False)
+        counts = np.array([len(encoding) for encoding in encodings], dtype=np.int64)
+        inner = np.array([i for encoding in encodings for i in encoding.ids], dtype=np.int64)
+        line = np.repeat(np.arange(len(lines)), counts)
+        place = np.arange(len(inner)) - np.repeat(np.cumsum(counts) - counts, counts)
+        begins = place % self._limit == 0  # of a window
+        starts = np.ones(len(inner), dtype=bool)
+        if rules is not None and len(inner):
+            offsets = np.array([pair for encoding in encodings for pair in encoding.offsets], dtype=np.int64)
+            starts = rules.starts(inner, offsets, line) | begins
+        # [CLS] goes in before each window, [SEP] after it, and each is a term of its own.
+        first = np.flatnonzero(begins)
+        after = np.append(first[1:], len(inner)) if len(first) else first
+        where = np.stack([first, after], axis=1).ravel()
+        ids = np.insert(inner, where, np.tile(self._ends, len(first))).astype(np.int32)
+        return ids, np.insert(starts, where, True), after - first + 2, line[first] + at
 
     def __len__(self) -> int:
-        return len(self._windows)
+        return len(self.line)
 
     def __getitem__(self, index: int) -> Ids:
-        return self._windows[index]
+        return self._ids[slice(*self._bounds[index : index + 2])].astype(np.int64)
+
+    def terms(self, index: int) -> Flags | None:
+        """Returns which tokens of a window begin a term, shape (tokens,); None if terms were not asked
+        for."""
+        return None if self._starts is None else self._starts[slice(*self._bounds[index : index + 2])]
 
     @property
     def lengths(self) -> Ids:
         """Tokens of each window, its [CLS] and [SEP] included, shape (windows,)."""
-        return np.array([len(window) for window in self._windows], dtype=np.int64)
+        return np.diff(self._bounds)
 
 
 class PackedRows(Dataset[Row]):
@@ -104,17 +160,23 @@ class PackedRows(Dataset[Row]):
         if not 0 <= index < self._rows:
             raise IndexError(index)
         rng = np.random.default_rng([self._seed, index])
-        chosen: list[Ids] = []
+        row = Row(segments=[], draw=index)
+        terms: list[Flags] = []
         room = self._row_length
         while True:
-            drawn = np.searchsorted(self._cumulative, rng.random(), side="right")
-            segment = self._segments[min(int(drawn), len(self._segments) - 1)]
-            if chosen and len(segment) > room:
-                return Row(segments=chosen, draw=index)
-            chosen.append(segment)
+            drawn = min(
+                int(np.searchsorted(self._cumulative, rng.random(), side="right")), len(self._segments) - 1
+            )
+            segment, starts = self._segments[drawn], self._segments.terms(drawn)
+            if row["segments"] and len(segment) > room:
+                return row
+            row["segments"].append(segment)
+            if starts is not None:
+                terms.append(starts)
+                row["terms"] = terms
             room -= len(segment)
             if self._row_length == 0:
-                return Row(segments=chosen, draw=index)
+                return row
 
 
 @dataclass(frozen=True)
@@ -128,16 +190,22 @@ class MaskedLanguageCollator:
     Attributes:
         tokenizer: Of the rows.
         mlm_probability: Share of the tokens to choose.
-        whole_words: Choose words rather than pieces, and decide between the three ways once a word.
+        masking: What is chosen, and goes one of the three ways, at a time: ``pieces`` (tokens), ``words``, or
+            ``terms`` (see `biglog.data.terms`), which the rows must have. Each is chosen with the same
+            probability, so the expected share of tokens is the same.
         seed: Of the draws, together with each row's number.
+        line_order: Rows have `orders`, which become `line_order_labels`.
     """
 
     tokenizer: PreTrainedTokenizerFast
     mlm_probability: float = 0.15
-    whole_words: bool = False
+    masking: str = "pieces"
     seed: int = 0
+    line_order: bool = False
 
     def __post_init__(self) -> None:
+        if self.masking not in MASKINGS:
+            raise InputError(f"no masking is called {self.masking!r}", remedy=f"Use {', '.join(MASKINGS)}")
         vocabulary = self.tokenizer.convert_ids_to_tokens(list(range(len(self.tokenizer))))
         special = np.array([token in SPECIAL_TOKENS for token in vocabulary])
         words = [i for i, token in enumerate(vocabulary) if _is_word(token)]
@@ -154,7 +222,8 @@ class MaskedLanguageCollator:
         Returns:
             input_ids and labels, int64, (rows, length); and, if any row holds several lines, position_ids
             (rows, length), which restart with each line, and a boolean attention_mask (rows, 1, length,
-            length), true within a line; otherwise an attention_mask (rows, length).
+            length), true within a line; otherwise an attention_mask (rows, length). With `line_order` also
+            line_order_labels (rows, length): a window's label stands at its first token.
         """
         masked = [self.mask_row(row) for row in rows]
         length = max(len(ids) for ids, _ in masked)
@@ -163,6 +232,8 @@ class MaskedLanguageCollator:
         for i, (ids, targets) in enumerate(masked):
             input_ids[i, : len(ids)], labels[i, : len(ids)] = ids, targets
         batch = {"input_ids": torch.from_numpy(input_ids), "labels": torch.from_numpy(labels)}
+        if self.line_order:
+            batch["line_order_labels"] = _order_labels(rows, length)
         return batch | block_diagonal([[len(segment) for segment in row["segments"]] for row in rows])
 
     def mask_row(self, row: Row) -> tuple[Ids, Ids]:
@@ -172,8 +243,11 @@ class MaskedLanguageCollator:
         ids = original.copy()
         tables: dict[str, NDArray[np.bool_]] = self.__dict__
         candidates = ~tables["_special"][original]
-        # Draws are made per unit, the word or the token, and spread over its tokens.
-        unit = np.cumsum(tables["_starts"][original]) if self.whole_words else np.arange(len(ids))
+        # Draws are made per unit, the token, word or term, and spread over its tokens.
+        unit = np.arange(len(ids))
+        if self.masking != "pieces":
+            terms = self.masking == "terms"
+            unit = np.cumsum(np.concatenate(row["terms"]) if terms else tables["_starts"][original])
         units = int(unit[-1]) + 1
         chosen = (rng.random(units) < self.mlm_probability)[unit] & candidates
         way = rng.random(units)[unit]
@@ -210,6 +284,14 @@ def block_diagonal(lengths: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
         "attention_mask": (segment[:, None, :, None] == segment[:, None, None, :]),
         "position_ids": torch.from_numpy(np.stack(positions).astype(np.int64)),
     }
+
+
+def _order_labels(rows: Sequence[Row], length: int) -> torch.Tensor:
+    labels = np.full((len(rows), length), IGNORED, dtype=np.int64)
+    for i, row in enumerate(rows):
+        sizes = [len(segment) for segment in row["segments"]]
+        labels[i, np.cumsum([0, *sizes[:-1]])] = row.get("orders", IGNORED)
+    return torch.from_numpy(labels)
 
 
 def _is_word(token: str) -> bool:

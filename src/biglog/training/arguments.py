@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import yaml
 
+from biglog.data.collators import MASKINGS
 from biglog.errors import InputError
 
 ALIASES = {
@@ -64,7 +65,7 @@ class PretrainArguments:
         max_position_embeddings: Most tokens of a line; longer lines are cut into windows.
         dropout: Of hidden states and attention.
         mlm_probability: Share of the tokens to predict.
-        whole_words: Hide words rather than word pieces.
+        masking: What is hidden at a time: ``pieces``, ``words`` or ``terms`` (words, identifiers, values).
         temperature: Domains are drawn in proportion to their distinct normal forms to this power.
         count_power: Within a domain, forms are drawn in proportion to their count to this power.
         row_length: Tokens of a packed row; 0 puts one line in each row.
@@ -116,7 +117,7 @@ class PretrainArguments:
     max_position_embeddings: int = 150
     dropout: float = 0.1
     mlm_probability: float = 0.15
-    whole_words: bool = False
+    masking: str = "pieces"
     temperature: float = 0.5
     count_power: float = 0.0
     row_length: int = 256
@@ -163,6 +164,7 @@ class PretrainArguments:
             "hidden_size",
             "must be a multiple of num_attention_heads",
         )
+        self._require(self.masking in MASKINGS, "masking", f"must be one of {', '.join(MASKINGS)}")
         self._require(not (self.bf16 and self.fp16), "bf16", "excludes fp16")
 
     def _require(self, holds: bool, name: str, what: str) -> None:
@@ -179,7 +181,7 @@ class PretrainArguments:
         """
         known = typing.get_type_hints(cls)
         read: dict[str, Any] = {}
-        for given, value in values.items():
+        for given, value in _renewed(values, where).items():
             name = ALIASES.get(given, given)
             if name not in known:
                 raise InputError(
@@ -228,8 +230,21 @@ class PretrainArguments:
     def differences(self, earlier: Mapping[str, object]) -> dict[str, tuple[object, object]]:
         """Returns what decides what is learnt and differs from an earlier run's, as (earlier, now)."""
         now = self.to_dict()
+        # What an earlier version did not know had the value it has now without being given.
+        earlier = type(self)().to_dict() | _renewed(earlier)
         names = sorted((now.keys() | earlier.keys()) - FREE_ON_RESUME)
         return {n: (earlier.get(n), now.get(n)) for n in names if earlier.get(n) != now.get(n)}
+
+
+def _renewed(values: Mapping[str, object], where: str | Path | None = None) -> dict[str, object]:
+    """Returns values with ``whole_words``, an argument of old, as what it says now."""
+    renewed = dict(values)
+    if "whole_words" in renewed:
+        whole = _coerce("whole_words", renewed.pop("whole_words"), bool, where)
+        if "masking" in renewed:
+            raise InputError("masking is given twice (once as 'whole_words')", where=where)
+        renewed["masking"] = "words" if whole else "pieces"
+    return renewed
 
 
 def _flags(words: Sequence[str]) -> list[tuple[str, object]]:

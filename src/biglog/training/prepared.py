@@ -65,7 +65,9 @@ def prepare(arguments: PretrainArguments) -> Prepared:
         )
     lines = corpus.train["normal_form"].to_list()
     tokenizer = _tokenizer(arguments, lines)
-    segments = Segments(lines, tokenizer, arguments.max_position_embeddings)
+    segments = Segments(
+        lines, tokenizer, arguments.max_position_embeddings, terms=arguments.masking == "terms"
+    )
     weights = sampling_weights(
         corpus.train, temperature=arguments.temperature, count_power=arguments.count_power
     )

@@ -101,7 +101,7 @@ def _trainer(
         ),
         eval_dataset=[row for rows in prepared.held_out.rows.values() for row in rows],
         data_collator=MaskedLanguageCollator(
-            prepared.tokenizer, arguments.mlm_probability, arguments.whole_words, seed=arguments.seed
+            prepared.tokenizer, arguments.mlm_probability, arguments.masking, seed=arguments.seed
         ),
         callbacks=[Watch(folder)],
     )
