@@ -1,8 +1,9 @@
 """The pretraining corpus: distinct normal forms with their counts, by domain, with exclusions that are
 proved.
 
-A corpus is read from any number of logs. What must not be trained on is named (an *exclusion*: a file, or a
-range of its lines), and every normal form that occurs there leaves the corpus wherever else it occurs.
+A corpus is read from any number of logs and tables of lines. What must not be trained on is named: an
+*exclusion* is a file, a range of its lines or a split, and a domain can be *left out*. Every normal form that
+occurs there leaves the corpus wherever else it occurs.
 Held-out lines are chosen by a hash of the normal form, so that a held-out line shares its normal form with no
 training line of any domain, in any run.
 """
@@ -10,75 +11,35 @@ training line of any domain, in any run.
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
-from glob import has_magic
-from io import BytesIO
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from biglog.data.deduplication import count_batches
+from biglog.data.form_cache import count_source
+from biglog.data.sources import (
+    Source,
+    SourceSpec,
+    count_normal_forms,
+    excluded_sources,
+    find_sources,
+    left_out_sources,
+)
 from biglog.errors import InputError
-from biglog.logs.record import read_logs
-from biglog.logs.sources.compression import Feed
-from biglog.logs.sources.expand import expand, open_logs
 
-_SPEC = re.compile(r"(?:(?P<name>[\w.-]+)=)?(?P<pattern>.+?)(?:#(?P<first>\d+)-(?P<last>\d*))?")
-
-
-@dataclass(frozen=True)
-class SourceSpec:
-    """One entry of a list of sources, written ``[NAME=]PATTERN[#FIRST-[LAST]]``.
-
-    Attributes:
-        name: The domain of a source, or the name of an exclusion; None takes each file's name up to its first
-            ``_`` or ``.``.
-        pattern: Path or glob, relative to the data root. A ``.zip`` stands for the ``*.log`` files in it.
-        first: First line (1-based) that is meant.
-        last: Last line that is meant; None for the end.
-    """
-
-    name: str | None
-    pattern: str
-    first: int = 1
-    last: int | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> SourceSpec:
-        """Reads an entry.
-
-        Raises:
-            InputError: The range is empty, or the entry is.
-        """
-        match = _SPEC.fullmatch(text.strip())
-        if match is None:
-            raise InputError("an empty source", remedy="Write it as [DOMAIN=]PATTERN[#FIRST-[LAST]]")
-        first, last = int(match["first"] or 1), int(match["last"]) if match["last"] else None
-        if first < 1 or (last is not None and last < first):
-            raise InputError(f"the source {text!r} has an empty range of lines", remedy="Lines count from 1")
-        return cls(match["name"], match["pattern"], first, last)
-
-    def name_of(self, file: Path) -> str:
-        """Returns the name that goes with one of the files."""
-        return self.name or re.split(r"[_.]", file.name)[0]
-
-    def files(self, root: Path) -> list[Path]:
-        """Returns the files that are meant, sorted.
-
-        Raises:
-            InputError: There is none.
-        """
-        path = root / self.pattern
-        plain = next((i for i, part in enumerate(path.parts) if has_magic(part)), len(path.parts))
-        fixed, pattern = Path(*path.parts[:plain]), "/".join(path.parts[plain:])
-        found = [file for file in (sorted(fixed.glob(pattern)) if pattern else [fixed]) if file.is_file()]
-        if not found:
-            raise InputError("no such file", where=path, remedy="Check the pattern and data_root")
-        return found
+__all__ = [
+    "Corpus",
+    "ExclusionRecord",
+    "SourceRecord",
+    "SourceSpec",
+    "build_corpus",
+    "count_normal_forms",
+    "is_held_out",
+    "sampling_weights",
+]
 
 
 @dataclass(frozen=True)
@@ -115,6 +76,8 @@ class ExclusionRecord:
         dropped: Normal forms that the sources held and that left the corpus because of it.
         remaining: Normal forms of the split counted again in the finished training lines: 0, or building
             fails.
+        reason: ``excluded``: unseen in training and evaluation; ``left_out``: a domain that is kept from
+            training and may be evaluated on.
     """
 
     name: str
@@ -124,6 +87,7 @@ class ExclusionRecord:
     normal_forms: int
     dropped: int
     remaining: int
+    reason: str = "excluded"
 
 
 @dataclass(frozen=True)
@@ -134,13 +98,16 @@ class Corpus:
         train: Columns domain, normal_form, count; sorted by domain and normal form.
         held_out: Likewise; shares no normal form with ``train``.
         sources: One record a file.
-        exclusions: One record an exclusion.
+        exclusions: One record a file that is excluded, or of a domain that is left out.
+        left_out: Normal forms of the domains that are left out, with the same columns; none of them is in
+            ``train`` or ``held_out``, and none is excluded.
     """
 
     train: pl.DataFrame
     held_out: pl.DataFrame
     sources: tuple[SourceRecord, ...]
     exclusions: tuple[ExclusionRecord, ...]
+    left_out: pl.DataFrame
 
     @property
     def fingerprint(self) -> str:
@@ -155,10 +122,12 @@ class Corpus:
         counts = self.train.group_by("domain").agg(forms=pl.len(), lines=pl.col("count").sum())
         held = self.held_out.group_by("domain").agg(held_out=pl.len())
         domains = counts.join(held, on="domain", how="full", coalesce=True).fill_null(0).sort("domain")
+        left = self.left_out.group_by("domain").agg(forms=pl.len(), lines=pl.col("count").sum())
         return {
             "sources": [asdict(source) for source in self.sources],
             "exclusions": [asdict(exclusion) for exclusion in self.exclusions],
             "domains": domains.to_dicts(),
+            "left_out": left.sort("domain").to_dicts(),
             "train_normal_forms": len(self.train),
             "held_out_normal_forms": len(self.held_out),
             "fingerprint": self.fingerprint,
@@ -170,73 +139,50 @@ def build_corpus(
     *,
     data_root: str | Path = ".",
     exclude: Iterable[str] = (),
+    leave_out: Iterable[str] = (),
     held_out_share: float = 0.1,
+    cache_folder: str | Path | None = None,
 ) -> Corpus:
     """Reads logs into a corpus.
 
     Args:
         sources: Entries as `SourceSpec` describes them; the name is the domain.
         data_root: Folder that the entries are relative to.
-        exclude: Entries likewise; the name is that of the split which must stay unseen.
+        exclude: What must stay unseen, in training and in evaluation: entries likewise, whose name is that of
+            the split, or names that `excluded_sources` knows, such as ``loghub-2k`` and ``test``.
+        leave_out: Domains that are kept from training with every normal form that occurs in any of their
+            lines, wherever else it occurs; they can be evaluated on.
         held_out_share: Share of the distinct normal forms of each domain that is kept from training.
+        cache_folder: Where the counts of each file are kept for the next time; None keeps none.
 
     Raises:
-        InputError: A file is missing or unreadable, or nothing is left to train on.
+        InputError: A file is missing or unreadable, a name is unknown, or nothing is left to train on.
+        OutputError: The folder of kept counts cannot be written.
     """
-    root = Path(data_root)
-    tables: list[pl.DataFrame] = []
-    records: list[SourceRecord] = []
-    for file, spec in _files(sources, root):
-        counts = count_normal_forms(file, first=spec.first, last=spec.last)
-        records.append(_source_record(file, spec, root, counts))
-        tables.append(counts.select(pl.lit(spec.name_of(file)).alias("domain"), "normal_form", "count"))
-    if not tables:
+    root, cache = Path(data_root), None if cache_folder is None else Path(cache_folder)
+    everything = find_sources(sources, root)
+    if not everything:
         raise InputError("no sources", remedy="Give train_data_path")
-    forms = (
-        pl.concat(tables)
-        .group_by("domain", "normal_form")
-        .agg(pl.col("count").sum())
-        .sort("domain", "normal_form")
-    )
-    splits = [
-        (spec, file, count_normal_forms(file, spec.first, spec.last)) for file, spec in _files(exclude, root)
-    ]
-    kept = forms.filter(pl.col("normal_form") != "")
-    for _, _, split in splits:
-        kept = kept.join(split, on="normal_form", how="anti", maintain_order="left")
-    held = kept["normal_form"].map_elements(
+    kept, gone = left_out_sources(leave_out, root, everything)
+    read = [(source, count_source(source, cache)) for source in kept]
+    splits = [_Split(one, count_source(one, cache)) for one in excluded_sources(exclude, root, everything)]
+    left = [_Split(one, count_source(one, cache), left_out=True) for one in gone]
+    found = _add_up(read)
+    unseen = _without([split.counts for split in splits], found)
+    usable = _without([split.counts for split in left], unseen)
+    held = usable["normal_form"].map_elements(
         lambda form: is_held_out(form, held_out_share), return_dtype=pl.Boolean
     )
-    train = kept.filter(~held)
+    train = usable.filter(~held)
     if not len(train):
-        raise InputError(
-            "no line is left to train on", where=root, remedy="Give more sources or fewer exclusions"
-        )
-    exclusions = tuple(
-        _exclusion_record(spec, file, root, split, forms, train) for spec, file, split in splits
+        raise _nothing_left(root, kept, found, [*splits, *left])
+    return Corpus(
+        train,
+        usable.filter(held),
+        tuple(_source_record(source, counts) for source, counts in read),
+        tuple(split.record(found, train) for split in [*splits, *left]),
+        _without([split.counts for split in splits], _add_up([(s.source, s.counts) for s in left])),
     )
-    return Corpus(train, kept.filter(held), tuple(records), exclusions)
-
-
-def count_normal_forms(file: Path, first: int = 1, last: int | None = None) -> pl.DataFrame:
-    """Counts the distinct normal forms of a log's contents.
-
-    Args:
-        file: A log, plain or compressed, or a ``.zip``, which stands for the ``*.log`` files in it.
-        first: First line (1-based) to count; the lines of a ``.zip`` are numbered through, its logs sorted by
-            name.
-        last: Last line to count; None for the end.
-
-    Returns:
-        Columns normal_form (String) and count (UInt32), sorted by normal form; blank lines have the empty
-        one.
-    """
-    wanted = pl.col("line_number") >= first
-    if last is not None:
-        wanted &= pl.col("line_number") <= last
-    logs = read_logs(_JoinedLogs(file) if file.suffix == ".zip" else file)
-    counts = count_batches(replace(batch, frame=batch.frame.filter(wanted)) for batch in logs)
-    return counts.select("normal_form", pl.col("count").cast(pl.UInt32))
 
 
 def is_held_out(normal_form: str, share: float) -> bool:
@@ -272,72 +218,75 @@ def sampling_weights(
     return probabilities
 
 
-def _files(entries: Iterable[str], root: Path) -> Iterator[tuple[Path, SourceSpec]]:
-    for entry in entries:
-        spec = SourceSpec.parse(entry)
-        for file in spec.files(root):
-            yield file, spec
+@dataclass(frozen=True)
+class _Split:
+    """What stays out of training, counted."""
+
+    source: Source
+    counts: pl.DataFrame
+    left_out: bool = False
+
+    def record(self, before: pl.DataFrame, train: pl.DataFrame) -> ExclusionRecord:
+        """Proves that it has left the training lines, by counting its forms in them."""
+        remaining = len(train.join(self.counts, on="normal_form", how="semi"))
+        if remaining:
+            raise AssertionError(
+                f"{remaining} normal forms of {self.source.name} are left in the training lines"
+            )
+        dropped = before.filter(pl.col("normal_form") != "").join(self.counts, on="normal_form", how="semi")
+        return ExclusionRecord(
+            name=self.source.name,
+            file=self.source.file,
+            sha256=self.source.sha256,
+            lines=int(self.counts["count"].sum()),
+            normal_forms=len(self.counts),
+            dropped=dropped["normal_form"].n_unique(),
+            remaining=remaining,
+            reason="left_out" if self.left_out else "excluded",
+        )
 
 
-class _JoinedLogs(BytesIO):
-    """The logs of a zip, one after the other as one: lines are numbered through and read by one layout."""
-
-    def __init__(self, archive: Path) -> None:
-        super().__init__()
-        self.name = str(archive)
-        self._feed = Feed(self._blocks())
-
-    def read(self, size: int | None = -1) -> bytes:
-        return b"".join(self._feed) if size is None or size < 0 else self._feed.read(size)
-
-    def seekable(self) -> bool:
-        return False
-
-    def _blocks(self) -> Iterator[bytes]:
-        for log in open_logs(expand(f"{self.name}::*.log")):
-            block = b""
-            for block in log.blocks():
-                yield block
-            # A log that ends without a line end must not run into the next.
-            if block and not block.endswith(b"\n"):
-                yield b"\n"
+def _add_up(read: Sequence[tuple[Source, pl.DataFrame]]) -> pl.DataFrame:
+    """Normal forms of sources by domain, their counts added up."""
+    empty = pl.DataFrame(schema={"domain": pl.String, "normal_form": pl.String, "count": pl.UInt32})
+    tables = [
+        counts.select(pl.lit(source.name).alias("domain"), "normal_form", "count") for source, counts in read
+    ]
+    summed = pl.concat([empty, *tables]).group_by("domain", "normal_form").agg(pl.col("count").sum())
+    return summed.sort("domain", "normal_form")
 
 
-def _source_record(file: Path, spec: SourceSpec, root: Path, counts: pl.DataFrame) -> SourceRecord:
+def _without(splits: Iterable[pl.DataFrame], forms: pl.DataFrame) -> pl.DataFrame:
+    """Normal forms that are in none of the splits and not those of blank lines."""
+    forms = forms.filter(pl.col("normal_form") != "")
+    for split in splits:
+        forms = forms.join(split, on="normal_form", how="anti", maintain_order="left")
+    return forms
+
+
+def _nothing_left(
+    root: Path, kept: Sequence[Source], found: pl.DataFrame, splits: Sequence[_Split]
+) -> InputError:
+    """Says why there is nothing to train on."""
+    if not kept:
+        problem, remedy = "every domain of the sources is left out", "Leave out fewer domains"
+    elif not len(_without([], found)):
+        problem, remedy = "the sources hold blank lines alone", "Give more sources"
+    elif splits and not len(_without([split.counts for split in splits], found)):
+        names = ", ".join(dict.fromkeys(split.source.name for split in splits))
+        problem = f"no line is left to train on: {names} hold every normal form of the sources"
+        remedy = "Give more sources or fewer exclusions"
+    else:
+        problem, remedy = "no line is left to train on: all are held out", "Lower held_out_share"
+    return InputError(problem, where=root, remedy=remedy)
+
+
+def _source_record(source: Source, counts: pl.DataFrame) -> SourceRecord:
     return SourceRecord(
-        file=_relative(file, root),
-        domain=spec.name_of(file),
-        sha256=_sha256(file),
-        bytes=file.stat().st_size,
+        file=source.file.partition("#")[0],
+        domain=source.name,
+        sha256=source.sha256,
+        bytes=source.bytes,
         lines=int(counts["count"].sum()),
         normal_forms=len(counts),
     )
-
-
-def _exclusion_record(
-    spec: SourceSpec, file: Path, root: Path, split: pl.DataFrame, before: pl.DataFrame, train: pl.DataFrame
-) -> ExclusionRecord:
-    remaining = len(train.join(split, on="normal_form", how="semi"))
-    if remaining:
-        raise AssertionError(
-            f"{remaining} normal forms of {spec.name_of(file)} are left in the training lines"
-        )
-    lines = "" if spec.first == 1 and spec.last is None else f"#{spec.first}-{spec.last or ''}"
-    return ExclusionRecord(
-        name=spec.name_of(file),
-        file=_relative(file, root) + lines,
-        sha256=_sha256(file),
-        lines=int(split["count"].sum()),
-        normal_forms=len(split),
-        dropped=before.join(split, on="normal_form", how="semi")["normal_form"].n_unique(),
-        remaining=remaining,
-    )
-
-
-def _relative(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

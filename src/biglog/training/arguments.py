@@ -31,7 +31,7 @@ ALIASES = {
 
 FREE_ON_RESUME = frozenset(
     {"output_path", "record_path", "resume", "save_steps", "save_total_limit", "logging_steps", "eval_steps"}
-    | {"loader_workers", "report_to", "threads", "data_root", "use_cpu"}
+    | {"loader_workers", "report_to", "threads", "data_root", "use_cpu", "corpus_cache"}
 )
 """Arguments that may change when a run is resumed: none of them changes what is learnt."""
 
@@ -47,10 +47,15 @@ class PretrainArguments:
         record_path: Where the run's record is also written, if anywhere.
         resume: Go on from the last complete checkpoint in ``output_path``.
         data_root: Folder that sources and exclusions are relative to.
-        train_data: Sources, ``[DOMAIN=]PATTERN[#FIRST-[LAST]]``.
+        train_data: Sources, ``[DOMAIN=]PATTERN[:SPLIT][#FIRST-[LAST]]``: logs, ``.parquet`` files or folders
+            of tables of lines, and ``[DOMAIN=]hub:REPOSITORY:CONFIG:SPLIT`` for datasets.
         eval_data: Sources to evaluate on besides the held-out lines; they are excluded from training too.
         exclude: Evaluation splits whose normal forms must not be trained on,
-            ``[NAME=]PATTERN[#FIRST-[LAST]]``.
+            ``[NAME=]PATTERN[:SPLIT][#FIRST-[LAST]]``, or names: ``loghub-2k`` (all samples of 2,000 lines),
+            ``loghub-2k:BGL``, ``validation`` and ``test`` (of all tables among the sources), ``BGL:test``.
+        leave_out: Domains that are not trained on, nor any normal form that occurs in their lines; they are
+            evaluated on apart.
+        corpus_cache: Folder that keeps the counted normal forms of each file for other runs; none keeps none.
         held_out_share: Share of each domain's distinct normal forms that is kept for evaluation.
         eval_lines: Most lines of a domain to evaluate on.
         tokenizer: Folder of a trained tokenizer; none trains one on the training lines.
@@ -103,6 +108,8 @@ class PretrainArguments:
     train_data: tuple[str, ...] = ()
     eval_data: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+    corpus_cache: str | None = None
     held_out_share: float = 0.1
     eval_lines: int = 200
     tokenizer: str | None = None

@@ -24,6 +24,10 @@ DRAWS = 4
 """Times that each held-out line is masked anew: small domains would have too few masked tokens otherwise."""
 
 BATCH_LINES = 64
+_APART = "left_out_"
+
+LEFT_OUT = "left_out/"
+"""Stands before the names of domains that are kept from training; they are averaged apart."""
 
 Scores = dict[str, LanguageScore]
 Batch = dict[str, torch.Tensor]
@@ -109,14 +113,32 @@ class HeldOut:
             | {name: asdict(scores[domain]) for name, scores in columns.items()}
             for domain in first
         }
-        average = {name: asdict(macro_average(scores)) for name, scores in columns.items()} if first else {}
-        return {"domains": domains, "average_over_domains": average}
+        means = {name: averages(scores) for name, scores in columns.items()}
+        known, apart = ({n: asdict(m[key]) for n, m in means.items() if key in m} for key in ("", _APART))
+        record = {"domains": domains, "average_over_domains": known}
+        return record | ({"average_over_left_out_domains": apart} if apart else {})
 
     def _batches(self, domain: str) -> Iterator[Batch]:
         collator = MaskedLanguageCollator(self.tokenizer, self.mlm_probability, seed=SEED)
         rows = sorted(self.rows[domain], key=lambda row: len(row["segments"][0]))
         for start in range(0, len(rows), BATCH_LINES):
             yield collator(rows[start : start + BATCH_LINES])
+
+
+def mark_left_out(lines: pl.DataFrame) -> pl.DataFrame:
+    """Puts `LEFT_OUT` before the domains of lines."""
+    return lines.with_columns((pl.lit(LEFT_OUT) + pl.col("domain")).alias("domain"))
+
+
+def averages(scores: Scores) -> Scores:
+    """Averages over domains: those that are trained on (key ``""``), and those left out (``"left_out_"``).
+
+    Args:
+        scores: By domain; there is no average over no domain.
+    """
+    apart = {domain: score for domain, score in scores.items() if domain.startswith(LEFT_OUT)}
+    known = {domain: score for domain, score in scores.items() if domain not in apart}
+    return {key: macro_average(part) for key, part in (("", known), (_APART, apart)) if part}
 
 
 def fit_unigram(tokenizer: PreTrainedTokenizerFast, segments: Segments, weights: np.ndarray) -> Unigram:

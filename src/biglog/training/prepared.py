@@ -14,7 +14,7 @@ from biglog.data.corpus import Corpus, build_corpus, sampling_weights
 from biglog.errors import InputError
 from biglog.tokenizer import load_tokenizer, train_tokenizer
 from biglog.training.arguments import PretrainArguments
-from biglog.training.held_out import HeldOut, fit_unigram
+from biglog.training.held_out import HeldOut, fit_unigram, mark_left_out
 from biglog.training.run_folder import RunFolder
 
 SMALLEST_CORPUS = 32
@@ -56,7 +56,9 @@ def prepare(arguments: PretrainArguments) -> Prepared:
         arguments.train_data,
         data_root=arguments.data_root,
         exclude=[*arguments.exclude, *arguments.eval_data],
+        leave_out=arguments.leave_out,
         held_out_share=arguments.held_out_share,
+        cache_folder=arguments.corpus_cache,
     )
     if len(corpus.train) < SMALLEST_CORPUS:
         raise InputError(
@@ -90,11 +92,13 @@ def prepare(arguments: PretrainArguments) -> Prepared:
 
 
 def _evaluation_lines(arguments: PretrainArguments, corpus: Corpus) -> pl.DataFrame:
-    """Returns the corpus's held-out lines and those of ``eval_data``, whose domains get a prefix."""
+    """Returns the corpus's held-out lines, those of domains that are left out and those of ``eval_data``; the
+    domains of the latter two get a prefix."""
+    lines = pl.concat([corpus.held_out, mark_left_out(corpus.left_out)])
     if not arguments.eval_data:
-        return corpus.held_out
+        return lines
     given = build_corpus(arguments.eval_data, data_root=arguments.data_root, held_out_share=0.0).train
-    return pl.concat([corpus.held_out, given.with_columns(("given/" + pl.col("domain")).alias("domain"))])
+    return pl.concat([lines, given.with_columns(("given/" + pl.col("domain")).alias("domain"))])
 
 
 def _tokenizer(arguments: PretrainArguments, lines: list[str]) -> PreTrainedTokenizerFast:

@@ -29,7 +29,8 @@ def run_record(
         "schema": RECORD_SCHEMA,
         "name": arguments.name,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "arguments": arguments.to_dict() | {"data_root": None, "output_path": None, "record_path": None},
+        "arguments": arguments.to_dict()
+        | {"data_root": None, "output_path": None, "record_path": None, "corpus_cache": None},
         "masking_version": MASKING_VERSION,
         "data": prepared.corpus.record()
         | {"train_tokens": prepared.training_tokens, "cut_lines": prepared.segments.cut_lines},
@@ -44,9 +45,10 @@ def run_record(
             {k: entry[k] for k in ("step", "loss", "learning_rate")} for entry in history if "loss" in entry
         ],
         "evaluations": [
-            {"step": entry["step"]} | {k: entry[f"eval_{k}"] for k in ("loss", "accuracy", "bits_per_byte")}
+            {"step": entry["step"]}
+            | {k.removeprefix("eval_"): v for k, v in entry.items() if k.startswith("eval_") and "/" not in k}
             for entry in history
-            if "eval_loss" in entry
+            if any(name.startswith("eval_") for name in entry)
         ],
         "evaluation": prepared.held_out.record(
             model=prepared.held_out.score(model),

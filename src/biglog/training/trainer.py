@@ -9,8 +9,8 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import TrainerControl, TrainerState
 
-from biglog.metrics.language import macro_average
 from biglog.training.arguments import PretrainArguments
+from biglog.training.held_out import averages
 from biglog.training.prepared import Prepared
 from biglog.training.record import Clock
 from biglog.training.run_folder import RunFolder
@@ -41,11 +41,10 @@ class PretrainingTrainer(Trainer):
         scores = self.prepared.held_out.score(model)
         if not scores:
             return {}
-        mean = macro_average(scores)
         metrics = {
-            "eval_loss": mean.loss,
-            "eval_accuracy": mean.accuracy,
-            "eval_bits_per_byte": mean.bits_per_byte,
+            f"eval_{prefix}{name}": getattr(mean, name)
+            for prefix, mean in averages(scores).items()
+            for name in ("loss", "accuracy", "bits_per_byte")
         }
         metrics |= {f"eval_accuracy/{domain}": score.accuracy for domain, score in scores.items()}
         self.log(metrics)
