@@ -41,7 +41,8 @@ class BigLogConfig(BertConfig):
         max_position_embeddings (`int`, default 150): Longest line in tokens, `[CLS]` and `[SEP]` included.
         pad_token_id (`int | None`, default 0): Without an `attention_mask`, tokens with this id are left out.
         num_line_orders (`int`, default 2): Classes of the line-order head of `BigLogForPreTraining`. With
-            two, 0 says that the second line follows the first in the log, 1 that they were swapped.
+            two, 0 says that the second half of a window's lines follows the first in the log, 1 that they
+            were swapped.
         line_order_weight (`float`, default 1.0): How many masked tokens one line-order label counts for in
             the loss of `BigLogForPreTraining`; 0 trains on masked tokens alone.
         sparse_prediction (`bool`, default True): In training mode with `labels`, the masked-token head

@@ -37,6 +37,22 @@ def masked_mean(states: Tensor, attention_mask: Tensor) -> Tensor:
     return (total / weights.sum(dim=1).clamp(min=1)).to(states.dtype)
 
 
+def pooled_at(states: Tensor, attention_mask: Tensor, rows: Tensor, tokens: Tensor) -> Tensor:
+    """Averages token states over what some tokens attend: over their own line, where lines are packed.
+
+    Args:
+        states: (batch, tokens, hidden).
+        attention_mask: (batch, tokens), or (batch, 1, tokens, tokens) for packed rows.
+        rows: (places,), in which row each of these tokens is.
+        tokens: (places,), at which place in it.
+
+    Returns:
+        (places, hidden), as `masked_mean` has it.
+    """
+    attended = attention_mask[rows, 0, tokens] if attention_mask.dim() == 4 else attention_mask[rows]
+    return masked_mean(states[rows], attended)
+
+
 def attended_tokens(config: BigLogConfig, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
     """The attention mask to use where none is given: every token that is not padding.
 

@@ -34,6 +34,7 @@ from .functional_biglog import (
     cross_entropy_sum,
     masked_mean,
     mean_loss,
+    pooled_at,
 )
 
 Output = TypeVar("Output", bound=ModelOutput)
@@ -264,7 +265,8 @@ class BigLogForPreTrainingOutput(ModelOutput):
     Args:
         loss: Scalar; see `BigLogForPreTraining.forward`.
         prediction_logits: (batch, tokens, vocab_size), or sparse as in `BigLogForMaskedLM`.
-        line_order_logits: (batch, num_line_orders).
+        line_order_logits: (batch, num_line_orders), or (labelled windows, num_line_orders) where labels stand
+            at tokens.
         hidden_states: States of every layer, if asked for.
         attentions: Attention weights of every layer, if asked for.
     """
@@ -286,9 +288,10 @@ class BigLogPreTrainingHeads(nn.Module):
 
 
 class BigLogForPreTraining(BigLogModelWithTokenHead):
-    """The encoder with both pretraining heads: masked tokens, and the order of the two lines of a pair.
+    """The encoder with both pretraining heads: masked tokens, and the order of the lines of a window.
 
-    The line-order head reads the masked mean, so what it learns shapes the line embedding itself.
+    A window is `[CLS] line [SEP] line [SEP] ...`, read as any line is, by `input_ids` and `attention_mask`
+    alone. The line-order head reads the masked mean, so what it learns shapes the line embedding itself.
     """
 
     _auto_class = "AutoModelForPreTraining"
@@ -326,21 +329,29 @@ class BigLogForPreTraining(BigLogModelWithTokenHead):
 
         Args:
             labels: (batch, tokens), the true id where a token is to be guessed, -100 elsewhere.
-            line_order_labels: (batch,), 0 to `config.num_line_orders` - 1, or -100 where a row is no pair.
+            line_order_labels: (batch,), 0 to `config.num_line_orders` - 1, or -100 where a row is no window.
+                Or (batch, tokens), the label of each window at its first token and -100 elsewhere; so a
+                packed row may hold several, beside lines that have none.
             num_items_in_batch: Labelled tokens of the whole optimizer step; the Trainer passes it.
 
         Returns:
-            `loss`, `prediction_logits` (as `logits` of `BigLogForMaskedLM`), `line_order_logits` (None for
-            packed rows), and what was asked for.
+            `loss`, `prediction_logits` (as `logits` of `BigLogForMaskedLM`), `line_order_logits` (for packed
+            rows those of labelled windows, row by row, or None without labels), and what was asked for.
 
         Raises:
-            ValueError: If there are `line_order_labels` for packed rows.
+            ValueError: If `line_order_labels` of packed rows are (batch,).
         """
         asked = (output_attentions, output_hidden_states)
         states, pooled, extras = self._encode(
             input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, asked
         )
         predictions, total = self._predict(states, labels)
+        if line_order_labels is not None and line_order_labels.dim() == 2:
+            attended = attention_mask
+            if attended is None:
+                attended = attended_tokens(self.config, input_ids, inputs_embeds)
+            places = line_order_labels.ne(IGNORED_LABEL).nonzero(as_tuple=True)
+            pooled, line_order_labels = pooled_at(states, attended, *places), line_order_labels[places]
         orders = None if pooled is None else self.cls.line_order(pooled)
         loss = self._loss(total, labels, orders, line_order_labels, num_items_in_batch)
         output = BigLogForPreTrainingOutput(
@@ -359,7 +370,8 @@ class BigLogForPreTraining(BigLogModelWithTokenHead):
         if line_order_labels is not None:
             if orders is None:
                 raise ValueError(
-                    "line_order_labels need one pair a row, and a 4-D attention mask packs several"
+                    "line_order_labels (batch,) need one window a row, and a 4-D attention mask packs "
+                    "several: give (batch, tokens)"
                 )
             order_total = cross_entropy_sum(orders, line_order_labels)
             if labels is None or total is None:
