@@ -11,8 +11,9 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from biglog.errors import CheckpointError, InputError
-from biglog.logs.masking import MASK_TOKENS, normal_form
+from biglog.logs.masking import MASK_TOKENS, normal_form, normalizer
 from biglog.tokenizer import (
+    MAX_REPEATS,
     MAX_WORD_CHARACTERS,
     RESERVED_TOKENS,
     from_vocabulary,
@@ -54,6 +55,32 @@ def test_reserved_tokens_have_the_published_ids(tokenizer):
     assert tokenizer.pad_token_id == 0
     assert len(tokenizer) == VOCABULARY
     assert tokenizer.model_max_length == 150
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["a", "b7", "node-12", "[IP]", "10.0.0.1", "<ok>", "dataNode", "\x1b[0m", "é"]),
+        max_size=5,
+    ),
+    st.integers(1, 40),
+    st.lists(st.sampled_from(["", " ", "  ", "\t", "end", "a", "b7"]), min_size=2, max_size=2),
+)
+def test_raw_content_and_normal_form_agree_on_what_repeats_itself(tokenizer, reader, unit, times, ends):
+    text = ends[0] + " ".join([*unit] * times) + ends[1]
+    assert tokenizer(text).input_ids == reader.encode(normal_form(text)).ids
+
+
+def test_what_repeats_itself_is_read_so_many_times_at_most(tokenizer):
+    def names(times):
+        return tokens(tokenizer, " ".join(["lost", *(f"an{i + 10} ok" for i in range(times)), "at last"]))
+
+    folded = names(MAX_REPEATS)
+    assert folded.count("[NUM]") == MAX_REPEATS
+    assert names(MAX_REPEATS + 1) == names(1000) == folded
+    assert names(MAX_REPEATS - 1) != folded
+    once = tokens(tokenizer, "one two three four five " * 30)
+    assert len(once) == 30 * len(tokens(tokenizer, "one two three four five"))
 
 
 def test_a_masked_value_is_one_token_and_raw_content_gives_the_same(tokenizer):
@@ -148,6 +175,16 @@ def test_a_tokenizer_with_other_masks_is_refused(tokenizer):
         without_masks(other)
 
 
+def test_masks_spelt_as_older_tokenizers_have_them_are_known(tokenizer, reader):
+    state = json.loads(reader.to_str())
+    masks = json.loads(normalizer(plain=True).__getstate__())
+    state["normalizer"]["normalizers"].insert(0, masks)
+    older = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(state)))
+    assert without_masks(older).to_str() == reader.to_str()
+    for line in real_lines():
+        assert older.backend_tokenizer.encode(line).ids == tokenizer.backend_tokenizer.encode(line).ids
+
+
 def test_pairs_and_what_the_model_reads(tokenizer):
     encoding = tokenizer("one line", "another line")
     assert list(encoding) == ["input_ids", "attention_mask"]
@@ -175,7 +212,8 @@ def test_auto_tokenizer_loads_what_was_saved_and_reads_alike(tokenizer, tmp_path
 
 
 def test_truncation_is_at_the_models_length(tokenizer):
-    assert len(tokenizer("word " * 400, truncation=True).input_ids) == 150
+    words = " ".join(a + b for a in string.ascii_lowercase for b in string.ascii_lowercase)
+    assert len(tokenizer(words, truncation=True).input_ids) == 150
 
 
 def test_piece_bytes_and_word_starts_follow_the_continuation_mark():

@@ -1,9 +1,12 @@
 """The tokenizer: WordPiece over normal forms, with the masks inside ``tokenizer.json``.
 
 Raw content and its normal form get the same ids by construction: the masks are the tokenizer's first
-    normalizer, they leave
-their own tokens alone, and every special token is looked for in *normalized* text, so nothing is cut out of a
-line before the masks have read the whole of it.
+normalizer, they leave their own tokens alone, and every special token is looked for in *normalized* text, so
+nothing is cut out of a line before the masks have read the whole of it.
+
+What repeats itself is folded: of one to four words that come more than `MAX_REPEATS` times in a row, as in
+lists of nodes, so many are read. Without that such lists fill the model's length, and what stands behind
+them is cut.
 """
 
 from __future__ import annotations
@@ -41,8 +44,14 @@ CONTINUATION = "##"
 MAX_WORD_CHARACTERS = 32
 """Longer runs are cut: WordPiece is quadratic in a word, and turns a word over its limit into one [UNK]."""
 
+MAX_REPEATS = 16
+"""Words that repeat themselves more often in a row are read so many times."""
+
 # A camelCase boundary: `dataNode` -> `data Node`, `HTTPServer` -> `HTTP Server`.
 _CAMEL_BOUNDARY = r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
+# One to four words before so many copies of themselves. A word ends at a blank or the line's end alike, as normal
+# forms lack the outer blanks of their contents.
+_REPEATED = rf"(?<![^ ])([^ ]++(?: [^ ]++){{0,3}}) (?=\1(?: \1){{{MAX_REPEATS - 1}}}(?![^ ]))"
 # Letters and digits apart, every other character by itself: `dfs.block_id` is dfs . block _ id.
 _WORDS = rf"[A-Za-z]{{1,{MAX_WORD_CHARACTERS}}}|[0-9]{{1,{MAX_WORD_CHARACTERS}}}|[^A-Za-z0-9]"
 
@@ -154,11 +163,13 @@ def without_masks(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
         CheckpointError: The tokenizer masks by another table than this version of the library.
     """
     state = json.loads(tokenizer.backend_tokenizer.to_str())
-    masks = _steps(json.loads(normalizer().__getstate__()))
     steps = _steps(state["normalizer"])
-    if steps[: len(masks)] == masks:
-        state["normalizer"] = {"type": "Sequence", "normalizers": steps[len(masks) :]}
-    elif steps and steps[0]["type"] == "Replace":
+    for spelling in (normalizer(), normalizer(plain=True)):
+        masks = _steps(json.loads(spelling.__getstate__()))
+        if steps[: len(masks)] == masks:
+            state["normalizer"] = {"type": "Sequence", "normalizers": steps[len(masks) :]}
+            return Tokenizer.from_str(json.dumps(state))
+    if steps and steps[0]["type"] == "Replace":
         raise CheckpointError(
             f"the tokenizer masks values by another table than this version of BigLog ({MASKING_VERSION})",
             where=tokenizer.name_or_path or None,
@@ -204,12 +215,12 @@ def _pipeline(model: models.WordPiece, lowercase: bool) -> Tokenizer:
     backend = Tokenizer(model)
     steps = [
         normalizer(),
+        normalizers.Replace(Regex(_REPEATED), ""),
         normalizers.Replace(Regex(_CAMEL_BOUNDARY), " "),
         normalizers.BertNormalizer(lowercase=lowercase, strip_accents=True),
     ]
-    if (
-        lowercase
-    ):  # the reserved tokens keep their case: they are looked for in, and shown as, normalized text
+    if lowercase:
+        # The reserved tokens keep their case: they are looked for in, and shown as, normalized text.
         steps += [normalizers.Replace(token.lower(), token) for token in RESERVED_TOKENS]
     backend.normalizer = normalizers.Sequence(steps)
     backend.pre_tokenizer = pre_tokenizers.Sequence(
