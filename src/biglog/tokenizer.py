@@ -49,8 +49,8 @@ MAX_REPEATS = 16
 
 # A camelCase boundary: `dataNode` -> `data Node`, `HTTPServer` -> `HTTP Server`.
 _CAMEL_BOUNDARY = r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
-# One to four words before so many copies of themselves. A word ends at a blank or the line's end alike, as normal
-# forms lack the outer blanks of their contents.
+# One to four words before so many copies of themselves. A word ends at a blank or the line's end alike, as
+# normal forms lack the outer blanks of their contents.
 _REPEATED = rf"(?<![^ ])([^ ]++(?: [^ ]++){{0,3}}) (?=\1(?: \1){{{MAX_REPEATS - 1}}}(?![^ ]))"
 # Letters and digits apart, every other character by itself: `dfs.block_id` is dfs . block _ id.
 _WORDS = rf"[A-Za-z]{{1,{MAX_WORD_CHARACTERS}}}|[0-9]{{1,{MAX_WORD_CHARACTERS}}}|[^A-Za-z0-9]"
