@@ -98,6 +98,115 @@ class Unigram:
         return language_score(self.log_probability[targets], targets == best, token_bytes)
 
 
+HIDDEN = -1
+"""Stands for a neighbour that is masked itself: nothing is known of it."""
+
+
+@dataclass(frozen=True)
+class Bigram:
+    """Predicts each masked token from its two neighbours: what a model must beat to have learnt more than
+    which word pieces stand side by side.
+
+    Text is taken for a Markov chain of first order: P(token | left, right) is proportional to
+    P(token | left) P(right | token). How likely one token follows another is interpolated with how frequent
+    it is, with the weights of Witten and Bell (1991; Jurafsky and Martin, Speech and Language Processing,
+    chapter on n-grams): P(b | a) = (c(a, b) + T(a) P(b)) / (N(a) + T(a)), where N(a) is how often `a` is
+    followed by anything and T(a) by how many different tokens.
+
+    Attributes:
+        probability: Of each token by its frequency, shape (vocabulary,).
+        followed: N(a), shape (vocabulary,).
+        followers: T(a), shape (vocabulary,).
+        pairs: Ids a and b of the pairs that occur, sorted by a and then b, shape (pairs, 2).
+        counts: How often each pair occurs, shape (pairs,).
+        by_right: Order of the pairs by b and then a, shape (pairs,).
+        rights: b of the pairs in this order, shape (pairs,).
+    """
+
+    probability: Floats
+    followed: Floats
+    followers: Floats
+    pairs: Ints
+    counts: Floats
+    by_right: Ints
+    rights: Ints
+
+    @classmethod
+    def fit(cls, left: Ints, right: Ints, weights: Floats, vocabulary: int) -> Bigram:
+        """Counts pairs of neighbours.
+
+        Args:
+            left: Ids of tokens in the training text, shape (pairs,).
+            right: Id of the token after each, shape (pairs,).
+            weights: How often each pair counts, shape (pairs,).
+            vocabulary: Size of the vocabulary.
+        """
+        keys, place = np.unique(np.asarray(left, np.int64) * vocabulary + right, return_inverse=True)
+        counts = np.bincount(place, weights=weights, minlength=len(keys)).astype(np.float64)
+        pairs = np.stack([keys // vocabulary, keys % vocabulary], axis=1)
+        by_right = np.lexsort((pairs[:, 0], pairs[:, 1]))
+        frequency = np.bincount(pairs[:, 1], weights=counts, minlength=vocabulary) + 1.0
+        return cls(
+            frequency / frequency.sum(),
+            np.bincount(pairs[:, 0], weights=counts, minlength=vocabulary).astype(np.float64),
+            np.bincount(pairs[:, 0], minlength=vocabulary).astype(np.float64),
+            pairs,
+            counts,
+            by_right,
+            pairs[by_right, 1],
+        )
+
+    def predict(self, left: int, right: int) -> Floats:
+        """Returns the probability of each token between two neighbours, shape (vocabulary,).
+
+        Args:
+            left: Id of the token before, or `HIDDEN`.
+            right: Id of the token after, or `HIDDEN`.
+        """
+        found = self.probability if left == HIDDEN else self._after(left)
+        if right != HIDDEN:
+            found = found * self._before(right)
+        return found / found.sum()
+
+    def _after(self, token: int) -> Floats:
+        """P(b | token) for every b."""
+        first, last = np.searchsorted(self.pairs[:, 0], [token, token + 1])
+        # A token that nothing follows says nothing.
+        weight = self.followers[token] or 1.0
+        found = self.probability * weight
+        found[self.pairs[first:last, 1]] += self.counts[first:last]
+        return found / (self.followed[token] + weight)
+
+    def _before(self, token: int) -> Floats:
+        """P(token | a) for every a."""
+        first, last = np.searchsorted(self.rights, [token, token + 1])
+        these = self.by_right[first:last]
+        weight = np.where(self.followers > 0, self.followers, 1.0)
+        found = weight * self.probability[token]
+        found[self.pairs[these, 0]] += self.counts[these]
+        return found / (self.followed + weight)
+
+    def score(self, targets: Ints, left: Ints, right: Ints, token_bytes: Ints) -> LanguageScore:
+        """Scores the baseline on masked tokens.
+
+        Args:
+            targets: True token ids, shape (tokens,).
+            left: Ids of the tokens before, or `HIDDEN`, shape (tokens,).
+            right: Ids of the tokens after, or `HIDDEN`, shape (tokens,).
+            token_bytes: Bytes that each true token stands for, shape (tokens,).
+        """
+        likelihood, correct = np.empty(len(targets)), np.empty(len(targets), dtype=bool)
+        contexts, place = np.unique(np.stack([left, right], axis=1), axis=0, return_inverse=True)
+        order = np.argsort(place.ravel(), kind="stable")
+        bounds = np.searchsorted(place.ravel()[order], np.arange(len(contexts) + 1))
+        for number, (before, after) in enumerate(contexts):
+            these = order[bounds[number] : bounds[number + 1]]
+            found = self.predict(int(before), int(after))
+            likelihood[these] = np.log(found[targets[these]])
+            correct[these] = targets[these] == np.argmax(found)
+        return language_score(likelihood, correct, token_bytes)
+
+
 def macro_average(scores: dict[str, LanguageScore]) -> LanguageScore:
     """Averages over domains, so that a domain with much text weighs no more than any other.
 

@@ -13,7 +13,14 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from biglog.data.collators import IGNORED, MaskedLanguageCollator, Row, Segments
-from biglog.metrics.language import LanguageScore, Unigram, language_score, macro_average
+from biglog.metrics.language import (
+    HIDDEN,
+    Bigram,
+    LanguageScore,
+    Unigram,
+    language_score,
+    macro_average,
+)
 from biglog.tokenizer import SPECIAL_TOKENS, piece_bytes
 from modeling_biglog import BigLogForMaskedLM
 
@@ -42,12 +49,14 @@ class HeldOut:
         rows: By domain, one line a row, each line `DRAWS` times.
         unigram: Predicts from the token frequencies of the training lines.
         mlm_probability: Share of the tokens to hide.
+        bigram: Predicts from the neighbours of a token, as they stand side by side in the training lines.
     """
 
     tokenizer: PreTrainedTokenizerFast
     rows: dict[str, list[Row]]
     unigram: Unigram
     mlm_probability: float
+    bigram: Bigram | None = None
 
     @classmethod
     def build(
@@ -59,6 +68,7 @@ class HeldOut:
         mlm_probability: float,
         lines_per_domain: int,
         max_length: int,
+        bigram: Bigram | None = None,
     ) -> HeldOut:
         """Tokenizes held-out lines; the same lines give the same rows.
 
@@ -69,6 +79,7 @@ class HeldOut:
             mlm_probability: Share of the tokens to hide.
             lines_per_domain: Most lines to take from a domain.
             max_length: Longer lines are cut into windows of so many tokens.
+            bigram: The baseline that knows the neighbours; None for none.
         """
         rows: dict[str, list[Row]] = {}
         ordered = lines.sort("domain", "normal_form")
@@ -78,7 +89,7 @@ class HeldOut:
             segments = Segments(chosen.to_list(), tokenizer, max_length)
             draws = range(DRAWS * len(segments))
             rows[str(domain)] = [Row(segments=[segments[draw // DRAWS]], draw=draw) for draw in draws]
-        return cls(tokenizer, rows, unigram, mlm_probability)
+        return cls(tokenizer, rows, unigram, mlm_probability, bigram)
 
     def score(self, model: BigLogForMaskedLM) -> Scores:
         """Scores a model on each domain that has a masked token; the model's mode is restored afterwards."""
@@ -103,6 +114,26 @@ class HeldOut:
             targets = labels[labels != IGNORED]
             if len(targets):
                 scores[domain] = self.unigram.score(targets, sizes[targets])
+        return scores
+
+    def score_bigram(self) -> Scores:
+        """Scores the baseline that knows the neighbours, on the same masked tokens; nothing without one.
+
+        It reads what the model reads: a neighbour that is masked too is unknown to it.
+        """
+        sizes, mask = np.array(piece_bytes(self.tokenizer)), self.tokenizer.mask_token_id
+        scores: Scores = {}
+        for domain in self.rows if self.bigram is not None else ():
+            parts = []
+            for batch in self._batches(domain):
+                labels, ids = batch["labels"].numpy(), batch["input_ids"].numpy()
+                seen = np.where(ids == mask, HIDDEN, ids)
+                row, place = np.nonzero(labels != IGNORED)
+                # [CLS] and [SEP] are never masked, so a masked token has both neighbours.
+                parts.append((labels[row, place], seen[row, place - 1], seen[row, place + 1]))
+            targets, left, right = (np.concatenate(part) for part in zip(*parts, strict=True))
+            if len(targets) and self.bigram is not None:
+                scores[domain] = self.bigram.score(targets, left, right, sizes[targets])
         return scores
 
     def record(self, **columns: Scores) -> dict[str, Any]:
@@ -154,6 +185,22 @@ def fit_unigram(tokenizer: PreTrainedTokenizerFast, segments: Segments, weights:
         np.add.at(counts, segments[i], weight)
     counts[tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS))] = 0
     return Unigram.fit(counts)
+
+
+def fit_bigram(tokenizer: PreTrainedTokenizerFast, segments: Segments, weights: np.ndarray) -> Bigram:
+    """Counts neighbours as training draws them, in as many draws as there are windows.
+
+    Args:
+        tokenizer: Of the lines.
+        segments: The training lines.
+        weights: How likely each of them is drawn, shape (segments,).
+    """
+    windows = [segments[i] for i in range(len(segments))]
+    ids, sizes = np.concatenate(windows), np.array([len(window) for window in windows])
+    drawn = np.repeat(weights / weights.sum() * len(windows), sizes)
+    inside = np.ones(len(ids) - 1, dtype=bool)
+    inside[np.cumsum(sizes)[:-1] - 1] = False  # a window's end and the next one's beginning
+    return Bigram.fit(ids[:-1][inside], ids[1:][inside], drawn[:-1][inside], len(tokenizer))
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from biglog.data.corpus import Corpus, build_corpus, sampling_weights
 from biglog.errors import InputError
 from biglog.tokenizer import load_tokenizer, train_tokenizer
 from biglog.training.arguments import PretrainArguments
-from biglog.training.held_out import HeldOut, fit_unigram, mark_left_out
+from biglog.training.held_out import HeldOut, fit_bigram, fit_unigram, mark_left_out
 from biglog.training.run_folder import RunFolder
 
 SMALLEST_CORPUS = 32
@@ -87,6 +87,7 @@ def prepare(arguments: PretrainArguments) -> Prepared:
             mlm_probability=arguments.mlm_probability,
             lines_per_domain=arguments.eval_lines,
             max_length=arguments.max_position_embeddings,
+            bigram=fit_bigram(tokenizer, segments, weights),
         ),
     )
 

@@ -53,6 +53,7 @@ def run_record(
         "evaluation": prepared.held_out.record(
             model=prepared.held_out.score(model),
             unigram=prepared.held_out.score_unigram(),
+            bigram=prepared.held_out.score_bigram(),
             random_initialisation=prepared.held_out.score(untrained),
         ),
         "hardware": hardware(),
