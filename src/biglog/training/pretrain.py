@@ -55,7 +55,7 @@ def pretrain(arguments: PretrainArguments) -> dict[str, Any]:
     elif _is_first_process():
         folder.begin(arguments, fingerprint, prepared.tokenizer)
     model = initial_model(arguments, prepared.tokenizer)
-    trainer = _trainer(arguments, prepared, model, folder, clock)
+    trainer = build_trainer(arguments, prepared, model, folder, clock)
     with folder.writing():
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     record = run_record(arguments, prepared, trainer, clock) | {"git": code}
@@ -71,13 +71,22 @@ def _is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _trainer(
+def build_trainer(
     arguments: PretrainArguments,
     prepared: Prepared,
     model: BigLogForMaskedLM,
     folder: RunFolder,
     clock: Clock,
 ) -> PretrainingTrainer:
+    """Returns the Trainer of a run, ready for its ``train``.
+
+    Args:
+        arguments: Of the run.
+        prepared: What it trains and is evaluated on.
+        model: What it starts from.
+        folder: Where its checkpoints go.
+        clock: Counts its time and tokens.
+    """
     settings = training_arguments(arguments)
     world = max(1, settings.world_size)
     rows_per_step = arguments.batch_size * arguments.gradient_accumulation_steps * world
