@@ -71,6 +71,10 @@ class PretrainArguments:
         dropout: Of hidden states and attention.
         mlm_probability: Share of the tokens to predict.
         masking: What is hidden at a time: ``pieces``, ``words`` or ``terms`` (words, identifiers, values).
+        line_order_weight: How many hidden tokens the order of a window of lines counts for; 0 learns none.
+        window_lines: Lines of a window, an even number; half of the windows have their halves swapped.
+        window_share: Share of the rows that hold windows of consecutive lines; their tokens are hidden, too.
+        window_data: Logs in their order, as ``train_data``, for windows; none takes ``train_data``.
         temperature: Domains are drawn in proportion to their distinct normal forms to this power.
         count_power: Within a domain, forms are drawn in proportion to their count to this power.
         row_length: Tokens of a packed row; 0 puts one line in each row.
@@ -125,6 +129,10 @@ class PretrainArguments:
     dropout: float = 0.1
     mlm_probability: float = 0.15
     masking: str = "pieces"
+    line_order_weight: float = 0.0
+    window_lines: int = 2
+    window_share: float = 0.5
+    window_data: tuple[str, ...] = ()
     temperature: float = 0.5
     count_power: float = 0.0
     row_length: int = 256
@@ -172,6 +180,9 @@ class PretrainArguments:
             "must be a multiple of num_attention_heads",
         )
         self._require(self.masking in MASKINGS, "masking", f"must be one of {', '.join(MASKINGS)}")
+        self._require(self.line_order_weight >= 0, "line_order_weight", "must not be negative")
+        self._require(self.window_lines > 0 and self.window_lines % 2 == 0, "window_lines", "must be even")
+        self._require(0 < self.window_share <= 1, "window_share", "must lie between 0 and 1")
         self._require(not (self.bf16 and self.fp16), "bf16", "excludes fp16")
 
     def _require(self, holds: bool, name: str, what: str) -> None:

@@ -22,7 +22,7 @@ from biglog.metrics.language import (
     macro_average,
 )
 from biglog.tokenizer import SPECIAL_TOKENS, piece_bytes
-from modeling_biglog import BigLogForMaskedLM
+from modeling_biglog import BigLogForMaskedLM, BigLogForPreTraining
 
 SEED = 20230619
 """Evaluation hides the same tokens in every run, whatever the run's own seed."""
@@ -91,7 +91,7 @@ class HeldOut:
             rows[str(domain)] = [Row(segments=[segments[draw // DRAWS]], draw=draw) for draw in draws]
         return cls(tokenizer, rows, unigram, mlm_probability, bigram)
 
-    def score(self, model: BigLogForMaskedLM) -> Scores:
+    def score(self, model: BigLogForMaskedLM | BigLogForPreTraining) -> Scores:
         """Scores a model on each domain that has a masked token; the model's mode is restored afterwards."""
         sizes = np.array(piece_bytes(self.tokenizer))
         was_training = model.training
@@ -204,7 +204,9 @@ def fit_bigram(tokenizer: PreTrainedTokenizerFast, segments: Segments, weights: 
 
 
 @torch.no_grad()
-def _score_batch(model: BigLogForMaskedLM, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _score_batch(
+    model: BigLogForMaskedLM | BigLogForPreTraining, batch: Batch
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns true ids of the masked tokens, their log-likelihoods, and whether the best guess was right."""
     batch = {name: value.to(model.device) for name, value in batch.items()}
     labels = batch.pop("labels")

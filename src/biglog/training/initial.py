@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from transformers import PreTrainedTokenizerFast
 
 from biglog.errors import CheckpointError
 from biglog.training.arguments import PretrainArguments
-from modeling_biglog import BigLogConfig, BigLogForMaskedLM
+from biglog.training.vocabulary import checkpoint_tokenizer, swap_vocabulary
+from modeling_biglog import BigLogConfig, BigLogForMaskedLM, BigLogForPreTraining
 
 
-def initial_model(arguments: PretrainArguments, tokenizer: PreTrainedTokenizerFast) -> BigLogForMaskedLM:
+def initial_model(
+    arguments: PretrainArguments, tokenizer: PreTrainedTokenizerFast
+) -> BigLogForMaskedLM | BigLogForPreTraining:
     """Returns the model that training starts from: at random, or a given checkpoint.
+
+    It has a head for line order where that is learnt.
 
     Raises:
         CheckpointError: The checkpoint cannot be read, or its vocabulary is not the tokenizer's.
     """
+    kind = BigLogForPreTraining if arguments.line_order_weight else BigLogForMaskedLM
     if arguments.initial_checkpoint is None:
-        return BigLogForMaskedLM(
+        return kind(
             BigLogConfig(
                 vocab_size=len(tokenizer),
                 hidden_size=arguments.hidden_size,
@@ -27,17 +35,32 @@ def initial_model(arguments: PretrainArguments, tokenizer: PreTrainedTokenizerFa
                 hidden_dropout_prob=arguments.dropout,
                 attention_probs_dropout_prob=arguments.dropout,
                 pad_token_id=tokenizer.pad_token_id,
+                **_head_fields(arguments),
             )
         )
     try:
-        model = BigLogForMaskedLM.from_pretrained(arguments.initial_checkpoint)
+        model, report = kind.from_pretrained(
+            arguments.initial_checkpoint,
+            output_loading_info=True,
+            hidden_dropout_prob=arguments.dropout,
+            attention_probs_dropout_prob=arguments.dropout,
+            **_head_fields(arguments),
+        )
     except (OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"cannot be read: {error}", where=arguments.initial_checkpoint) from error
+    missing = sorted(name for name in report["missing_keys"] if name.startswith("bert."))
+    if missing:
+        raise CheckpointError(
+            f"its weights lack {len(missing)} of the encoder's, {missing[0]} for one",
+            where=arguments.initial_checkpoint,
+        )
+    if arguments.swap_vocabulary:
+        swap_vocabulary(model, checkpoint_tokenizer(arguments.initial_checkpoint), tokenizer)
     if model.config.vocab_size != len(tokenizer):
         raise CheckpointError(
             f"the checkpoint embeds {model.config.vocab_size} tokens, the tokenizer has {len(tokenizer)}",
             where=arguments.initial_checkpoint,
-            remedy="Give the checkpoint's own tokenizer",
+            remedy="Give the checkpoint's own tokenizer, or add --swap_vocabulary",
         )
     if model.config.max_position_embeddings < arguments.max_position_embeddings:
         raise CheckpointError(
@@ -46,3 +69,8 @@ def initial_model(arguments: PretrainArguments, tokenizer: PreTrainedTokenizerFa
             where=arguments.initial_checkpoint,
         )
     return model
+
+
+def _head_fields(arguments: PretrainArguments) -> dict[str, Any]:
+    """Fields of the config that line order needs; none without it."""
+    return {"line_order_weight": arguments.line_order_weight} if arguments.line_order_weight else {}

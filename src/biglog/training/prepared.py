@@ -15,6 +15,7 @@ from biglog.errors import InputError
 from biglog.tokenizer import load_tokenizer, train_tokenizer
 from biglog.training.arguments import PretrainArguments
 from biglog.training.held_out import HeldOut, fit_bigram, fit_unigram, mark_left_out
+from biglog.training.line_order import LineOrder
 from biglog.training.run_folder import RunFolder
 
 SMALLEST_CORPUS = 32
@@ -31,6 +32,7 @@ class Prepared:
         segments: The training lines as token ids.
         weights: How likely each of them is drawn, shape (segments,).
         held_out: Held-out lines by domain, tokenized, and their baseline.
+        line_order: Windows of lines to learn their order from; None where it is not learnt.
     """
 
     corpus: Corpus
@@ -38,6 +40,13 @@ class Prepared:
     segments: Segments
     weights: np.ndarray
     held_out: HeldOut
+    line_order: LineOrder | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of what is trained on: equal if and only if that is."""
+        order = [] if self.line_order is None else [self.line_order.fingerprint]
+        return "+".join([self.corpus.fingerprint, *order])
 
     @property
     def training_tokens(self) -> int:
@@ -75,11 +84,13 @@ def prepare(arguments: PretrainArguments) -> Prepared:
     )
     # A line cut into windows is drawn as often as any other: its windows share its weight.
     weights = (weights / np.bincount(segments.line, minlength=len(lines)).clip(1))[segments.line]
+    order = LineOrder.prepare(arguments, corpus, segments, tokenizer) if arguments.line_order_weight else None
     return Prepared(
         corpus=corpus,
         tokenizer=tokenizer,
         segments=segments,
         weights=weights,
+        line_order=order,
         held_out=HeldOut.build(
             _evaluation_lines(arguments, corpus),
             tokenizer,

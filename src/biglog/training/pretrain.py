@@ -14,6 +14,7 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging as transformers_logging
 
 from biglog.data.collators import MaskedLanguageCollator, PackedRows
+from biglog.data.line_windows import MixedRows
 from biglog.training.arguments import PretrainArguments
 from biglog.training.initial import initial_model
 from biglog.training.prepared import Prepared, prepare
@@ -21,7 +22,7 @@ from biglog.training.record import Clock, git_state, write_json
 from biglog.training.run_folder import RunFolder
 from biglog.training.run_record import run_record
 from biglog.training.trainer import PretrainingTrainer, Watch, training_arguments
-from modeling_biglog import BigLogForMaskedLM
+from modeling_biglog import BigLogForMaskedLM, BigLogForPreTraining
 
 
 def pretrain(arguments: PretrainArguments) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def pretrain(arguments: PretrainArguments) -> dict[str, Any]:
         transformers_logging.disable_progress_bar()
     set_seed(arguments.seed)
     prepared = prepare(arguments)
-    fingerprint = prepared.corpus.fingerprint
+    fingerprint = prepared.fingerprint
     if last is not None:
         folder.check(arguments, fingerprint)
         clock = folder.read_clock(last)
@@ -67,6 +68,27 @@ def pretrain(arguments: PretrainArguments) -> dict[str, Any]:
     return record
 
 
+def _rows(arguments: PretrainArguments, prepared: Prepared, count: int) -> PackedRows | MixedRows:
+    """Returns the rows of the whole run: packed lines, and windows of lines among them where order is
+    learnt."""
+    lines = PackedRows(
+        prepared.segments,
+        prepared.weights,
+        rows=count,
+        row_length=arguments.row_length,
+        seed=arguments.seed,
+    )
+    if prepared.line_order is None:
+        return lines
+    return MixedRows(
+        lines,
+        prepared.line_order.windows,
+        share=arguments.window_share,
+        row_length=arguments.row_length,
+        seed=arguments.seed,
+    )
+
+
 def _is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
@@ -74,7 +96,7 @@ def _is_first_process() -> bool:
 def build_trainer(
     arguments: PretrainArguments,
     prepared: Prepared,
-    model: BigLogForMaskedLM,
+    model: BigLogForMaskedLM | BigLogForPreTraining,
     folder: RunFolder,
     clock: Clock,
 ) -> PretrainingTrainer:
@@ -101,16 +123,14 @@ def build_trainer(
         clock=clock,
         model=model,
         args=settings,
-        train_dataset=PackedRows(
-            prepared.segments,
-            prepared.weights,
-            rows=steps * rows_per_step,
-            row_length=arguments.row_length,
-            seed=arguments.seed,
-        ),
+        train_dataset=_rows(arguments, prepared, steps * rows_per_step),
         eval_dataset=[row for rows in prepared.held_out.rows.values() for row in rows],
         data_collator=MaskedLanguageCollator(
-            prepared.tokenizer, arguments.mlm_probability, arguments.masking, seed=arguments.seed
+            prepared.tokenizer,
+            arguments.mlm_probability,
+            arguments.masking,
+            seed=arguments.seed,
+            line_order=prepared.line_order is not None,
         ),
         callbacks=[Watch(folder)],
     )

@@ -14,7 +14,7 @@ from biglog.training.arguments import PretrainArguments
 from biglog.training.prepared import Prepared
 from biglog.training.record import RECORD_SCHEMA, Clock, hardware, versions
 from biglog.training.trainer import PretrainingTrainer
-from modeling_biglog import BigLogForMaskedLM
+from modeling_biglog import BigLogForMaskedLM, BigLogForPreTraining
 
 
 def run_record(
@@ -25,6 +25,7 @@ def run_record(
     set_seed(arguments.seed + 1)
     untrained = BigLogForMaskedLM(model.config).to(model.device)
     history, used = trainer.state.log_history, clock.read()
+    order = prepared.line_order
     return {
         "schema": RECORD_SCHEMA,
         "name": arguments.name,
@@ -56,6 +57,7 @@ def run_record(
             bigram=prepared.held_out.score_bigram(),
             random_initialisation=prepared.held_out.score(untrained),
         ),
+        **({} if order is None else {"line_order": order.record(model)}),
         "hardware": hardware(),
         "versions": versions(),
     }
@@ -74,7 +76,7 @@ def _tokenizer_record(prepared: Prepared) -> dict[str, Any]:
     return {"vocab_size": len(prepared.tokenizer), "domains": table.sort("domain").to_dicts()}
 
 
-def _model_record(model: BigLogForMaskedLM) -> dict[str, Any]:
+def _model_record(model: BigLogForMaskedLM | BigLogForPreTraining) -> dict[str, Any]:
     names = (
         "hidden_size",
         "num_hidden_layers",

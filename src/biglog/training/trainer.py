@@ -11,6 +11,7 @@ from transformers.trainer_callback import TrainerControl, TrainerState
 
 from biglog.training.arguments import PretrainArguments
 from biglog.training.held_out import averages
+from biglog.training.line_order import average_orders
 from biglog.training.prepared import Prepared
 from biglog.training.record import Clock
 from biglog.training.run_folder import RunFolder
@@ -47,9 +48,17 @@ class PretrainingTrainer(Trainer):
             for name in ("loss", "accuracy", "bits_per_byte")
         }
         metrics |= {f"eval_accuracy/{domain}": score.accuracy for domain, score in scores.items()}
+        metrics |= self._line_order(model)
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _line_order(self, model: Any) -> dict[str, float]:
+        order = self.prepared.line_order
+        if order is None:
+            return {}
+        means = average_orders(order.held_out.score(model))
+        return {f"eval_{prefix}line_order_accuracy": mean["accuracy"] for prefix, mean in means.items()}
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
