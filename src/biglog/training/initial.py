@@ -8,7 +8,6 @@ from transformers import PreTrainedTokenizerFast
 
 from biglog.errors import CheckpointError
 from biglog.training.arguments import PretrainArguments
-from biglog.training.vocabulary import checkpoint_tokenizer, swap_vocabulary
 from modeling_biglog import BigLogConfig, BigLogForMaskedLM, BigLogForPreTraining
 
 
@@ -39,28 +38,14 @@ def initial_model(
             )
         )
     try:
-        model, report = kind.from_pretrained(
-            arguments.initial_checkpoint,
-            output_loading_info=True,
-            hidden_dropout_prob=arguments.dropout,
-            attention_probs_dropout_prob=arguments.dropout,
-            **_head_fields(arguments),
-        )
+        model = kind.from_pretrained(arguments.initial_checkpoint, **_head_fields(arguments))
     except (OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"cannot be read: {error}", where=arguments.initial_checkpoint) from error
-    missing = sorted(name for name in report["missing_keys"] if name.startswith("bert."))
-    if missing:
-        raise CheckpointError(
-            f"its weights lack {len(missing)} of the encoder's, {missing[0]} for one",
-            where=arguments.initial_checkpoint,
-        )
-    if arguments.swap_vocabulary:
-        swap_vocabulary(model, checkpoint_tokenizer(arguments.initial_checkpoint), tokenizer)
     if model.config.vocab_size != len(tokenizer):
         raise CheckpointError(
             f"the checkpoint embeds {model.config.vocab_size} tokens, the tokenizer has {len(tokenizer)}",
             where=arguments.initial_checkpoint,
-            remedy="Give the checkpoint's own tokenizer, or add --swap_vocabulary",
+            remedy="Give the checkpoint's own tokenizer",
         )
     if model.config.max_position_embeddings < arguments.max_position_embeddings:
         raise CheckpointError(
