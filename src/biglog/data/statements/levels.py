@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import polars as pl
@@ -26,6 +27,15 @@ _NAMES: Final = {
     ),
 }  # fmt: skip
 _NORMAL: Final = {name: level for level, names in _NAMES.items() for name in names}
+# Of the names above, those that mean a level also within a longer name; and the suffixes of formatting.
+_PLAIN: Final = (
+    "trace", "finest", "debug", "dbg", "verbose", "info", "notice", "warning", "warn", "error", "err",
+    "severe", "critical", "crit", "fatal", "panic", "alert", "emerg", "emergency",
+)  # fmt: skip
+_WORDS: Final = {
+    f"{name}{suffix}": _NORMAL[name] for name in _PLAIN for suffix in ("", "f", "ln", "w", "v", "x", "s")
+}
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
 def normal_level(raw: str | None) -> str | None:
@@ -52,3 +62,25 @@ def normal_levels(raw: pl.Series) -> pl.Series:
     names = [name for name in raw.unique().to_list() if name is not None]
     pairs = {name: normal_level(name) for name in names}
     return raw.replace_strict(pairs, default=None, return_dtype=pl.String)
+
+
+def level_in(name: str) -> tuple[str, str] | None:
+    """Finds the level in the name of a function, macro or constant.
+
+    Args:
+        name: Such as `LOG_ERR`, `logWarning`, `VLOG_WARN`, `Infof`, `kError`.
+
+    Returns:
+        The normalised level and the word that says so, the last one there is; None if there is none.
+    """
+    found = [(_WORDS[word.lower()], word) for word in words(name) if word.lower() in _WORDS]
+    return found[-1] if found else None
+
+
+def words(name: str) -> list[str]:
+    """Returns the words of an identifier, cut at underscores, digits and changes of case.
+
+    Args:
+        name: Such as `PMD_DRV_LOG`, `logWarning`, `ERRORF`.
+    """
+    return _WORD.findall(name)
