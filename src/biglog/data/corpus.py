@@ -165,24 +165,103 @@ def build_corpus(
         raise InputError("no sources", remedy="Give train_data_path")
     kept, gone = left_out_sources(leave_out, root, everything)
     read = [(source, count_source(source, cache)) for source in kept]
-    splits = [_Split(one, count_source(one, cache)) for one in excluded_sources(exclude, root, everything)]
-    left = [_Split(one, count_source(one, cache), left_out=True) for one in gone]
+    unseen = [(source, count_source(source, cache)) for source in excluded_sources(exclude, root, everything)]
+    left = [(source, count_source(source, cache)) for source in gone]
+    parts = divide(read, unseen, left, held_out_share)
+    if not len(parts.train):
+        raise nothing_left(root, kept, parts, bool(unseen or left))
+    exclusions = [
+        exclusion_record(
+            source_record(source, int(counts["count"].sum()), len(counts)),
+            source.file,
+            dropped,
+            shared_forms(parts.train, counts),
+            reason,
+        )
+        for (source, counts), dropped, reason in zip(
+            [*unseen, *left],
+            parts.dropped,
+            ["excluded"] * len(unseen) + ["left_out"] * len(left),
+            strict=True,
+        )
+    ]
+    return Corpus(
+        parts.train,
+        parts.held_out,
+        tuple(source_record(source, int(counts["count"].sum()), len(counts)) for source, counts in read),
+        tuple(exclusions),
+        parts.left_out,
+    )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Normal forms by what becomes of them, each with the columns domain, normal_form and count, sorted.
+
+    Attributes:
+        train: Trained on.
+        held_out: Kept from training by their hash.
+        left_out: Of domains that are left out.
+        found: Of all sources, before anything was excluded.
+        dropped: How many of those each of the excluded splits, and then of the left-out files, has.
+    """
+
+    train: pl.DataFrame
+    held_out: pl.DataFrame
+    left_out: pl.DataFrame
+    found: pl.DataFrame
+    dropped: tuple[int, ...]
+
+
+Counted = Sequence[tuple[Source, pl.DataFrame]]
+"""Sources, each with the columns normal_form and count."""
+
+
+def divide(read: Counted, unseen: Counted, left: Counted, held_out_share: float) -> Parts:
+    """Divides normal forms: what becomes of one depends on it alone, so a part of all can be divided as all.
+
+    Args:
+        read: The sources.
+        unseen: What is excluded.
+        left: Files of domains that are left out.
+        held_out_share: Share of the forms that is kept from training.
+    """
     found = _add_up(read)
-    unseen = _without([split.counts for split in splits], found)
-    usable = _without([split.counts for split in left], unseen)
+    usable = _without([*unseen, *left], found)
     held = usable["normal_form"].map_elements(
         lambda form: is_held_out(form, held_out_share), return_dtype=pl.Boolean
     )
-    train = usable.filter(~held)
-    if not len(train):
-        raise _nothing_left(root, kept, found, [*splits, *left])
-    return Corpus(
-        train,
+    return Parts(
+        usable.filter(~held),
         usable.filter(held),
-        tuple(_source_record(source, counts) for source, counts in read),
-        tuple(split.record(found, train) for split in [*splits, *left]),
-        _without([split.counts for split in splits], _add_up([(s.source, s.counts) for s in left])),
+        _without(unseen, _add_up(left)),
+        found,
+        tuple(shared_forms(found, counts) for _, counts in [*unseen, *left]),
     )
+
+
+def shared_forms(forms: pl.DataFrame, split: pl.DataFrame) -> int:
+    """Returns how many distinct normal forms of some lines are in a split; blank lines have none."""
+    shared = forms.filter(pl.col("normal_form") != "").join(split, on="normal_form", how="semi")
+    return shared["normal_form"].n_unique()
+
+
+def _add_up(read: Counted) -> pl.DataFrame:
+    """Normal forms of sources by domain, their counts added up."""
+    empty = pl.DataFrame(schema={"domain": pl.String, "normal_form": pl.String, "count": pl.UInt32})
+    tables = [
+        counts.select(pl.lit(source.name).alias("domain"), "normal_form", "count") for source, counts in read
+    ]
+    summed = pl.concat([empty, *tables]).group_by("domain", "normal_form").agg(pl.col("count").sum())
+    return summed.sort("domain", "normal_form")
+
+
+def _without(splits: Counted, forms: pl.DataFrame) -> pl.DataFrame:
+    """Normal forms that are in none of the splits and not those of blank lines."""
+    forms = forms.filter(pl.col("normal_form") != "")
+    for _, split in splits:
+        forms = forms.join(split, on="normal_form", how="anti", maintain_order="left")
+    return forms
 
 
 def is_held_out(normal_form: str, share: float) -> bool:
@@ -218,75 +297,52 @@ def sampling_weights(
     return probabilities
 
 
-@dataclass(frozen=True)
-class _Split:
-    """What stays out of training, counted."""
+def nothing_left(root: Path, kept: Sequence[Source], parts: Parts, excluded: bool) -> InputError:
+    """Says why there is nothing to train on.
 
-    source: Source
-    counts: pl.DataFrame
-    left_out: bool = False
-
-    def record(self, before: pl.DataFrame, train: pl.DataFrame) -> ExclusionRecord:
-        """Proves that it has left the training lines, by counting its forms in them."""
-        remaining = len(train.join(self.counts, on="normal_form", how="semi"))
-        if remaining:
-            raise AssertionError(
-                f"{remaining} normal forms of {self.source.name} are left in the training lines"
-            )
-        dropped = before.filter(pl.col("normal_form") != "").join(self.counts, on="normal_form", how="semi")
-        return ExclusionRecord(
-            name=self.source.name,
-            file=self.source.file,
-            sha256=self.source.sha256,
-            lines=int(self.counts["count"].sum()),
-            normal_forms=len(self.counts),
-            dropped=dropped["normal_form"].n_unique(),
-            remaining=remaining,
-            reason="left_out" if self.left_out else "excluded",
-        )
-
-
-def _add_up(read: Sequence[tuple[Source, pl.DataFrame]]) -> pl.DataFrame:
-    """Normal forms of sources by domain, their counts added up."""
-    empty = pl.DataFrame(schema={"domain": pl.String, "normal_form": pl.String, "count": pl.UInt32})
-    tables = [
-        counts.select(pl.lit(source.name).alias("domain"), "normal_form", "count") for source, counts in read
-    ]
-    summed = pl.concat([empty, *tables]).group_by("domain", "normal_form").agg(pl.col("count").sum())
-    return summed.sort("domain", "normal_form")
-
-
-def _without(splits: Iterable[pl.DataFrame], forms: pl.DataFrame) -> pl.DataFrame:
-    """Normal forms that are in none of the splits and not those of blank lines."""
-    forms = forms.filter(pl.col("normal_form") != "")
-    for split in splits:
-        forms = forms.join(split, on="normal_form", how="anti", maintain_order="left")
-    return forms
-
-
-def _nothing_left(
-    root: Path, kept: Sequence[Source], found: pl.DataFrame, splits: Sequence[_Split]
-) -> InputError:
-    """Says why there is nothing to train on."""
+    Args:
+        root: The data root.
+        kept: Sources of domains that are not left out.
+        parts: What became of the lines.
+        excluded: Whether anything was excluded or left out.
+    """
     if not kept:
         problem, remedy = "every domain of the sources is left out", "Leave out fewer domains"
-    elif not len(_without([], found)):
+    elif not len(_without([], parts.found)):
         problem, remedy = "the sources hold blank lines alone", "Give more sources"
-    elif splits and not len(_without([split.counts for split in splits], found)):
-        names = ", ".join(dict.fromkeys(split.source.name for split in splits))
-        problem = f"no line is left to train on: {names} hold every normal form of the sources"
-        remedy = "Give more sources or fewer exclusions"
-    else:
+    elif len(parts.held_out) or not excluded:
         problem, remedy = "no line is left to train on: all are held out", "Lower held_out_share"
+    else:
+        problem = "no line is left to train on: what is excluded holds every normal form of the sources"
+        remedy = "Give more sources or fewer exclusions"
     return InputError(problem, where=root, remedy=remedy)
 
 
-def _source_record(source: Source, counts: pl.DataFrame) -> SourceRecord:
-    return SourceRecord(
-        file=source.file.partition("#")[0],
-        domain=source.name,
-        sha256=source.sha256,
-        bytes=source.bytes,
-        lines=int(counts["count"].sum()),
-        normal_forms=len(counts),
-    )
+def source_record(source: Source, lines: int, normal_forms: int) -> SourceRecord:
+    """Returns what a record says of a source.
+
+    Args:
+        source: The source.
+        lines: Its lines.
+        normal_forms: Distinct normal forms among them.
+    """
+    file = source.file.partition("#")[0]
+    return SourceRecord(file, source.name, source.sha256, source.bytes, lines, normal_forms)
+
+
+def exclusion_record(
+    split: SourceRecord, file: str, dropped: int, remaining: int, reason: str
+) -> ExclusionRecord:
+    """Returns what a record says of what stays out.
+
+    Args:
+        split: What it says of it as a source.
+        file: The file, with the range of lines.
+        dropped: How many of its normal forms left the corpus.
+        remaining: How many of them were found in the finished training lines.
+        reason: See `ExclusionRecord`.
+    """
+    if remaining:
+        raise AssertionError(f"{remaining} normal forms of {split.domain} are left in the training lines")
+    counted = (split.sha256, split.lines, split.normal_forms, dropped, remaining)
+    return ExclusionRecord(split.domain, file, *counted, reason)

@@ -31,8 +31,8 @@ from biglog.data.tables.parquet import read_batches
 from biglog.data.tallies import Tally
 from biglog.errors import InputError
 from biglog.logs.domains import DOMAINS
-from biglog.logs.masking import MASKING_VERSION
-from biglog.logs.record import read_logs
+from biglog.logs.masking import MASKING_VERSION, normal_forms
+from biglog.logs.record import RecordBatch, read_logs
 from biglog.logs.sources.compression import Feed
 from biglog.logs.sources.expand import expand, open_logs
 
@@ -160,9 +160,23 @@ class Source:
         Raises:
             InputError: It cannot be read, or has not the columns of a table of lines.
         """
+        if self.dataset is None and self.path.suffix != _TABLE:
+            return count_normal_forms(self.path, self.first, self.last)
+        return _count_forms(self.normal_forms())
+
+    def normal_forms(self) -> Iterator[pl.Series]:
+        """Yields the normal forms of its lines, batch by batch; those of blank lines are empty or missing.
+
+        Raises:
+            InputError: As `count`.
+        """
         if self.dataset is not None:
-            return _count_forms(self.dataset.normal_forms(), self.first, self.last)
-        return count_normal_forms(self.path, self.first, self.last)
+            yield from _rows(self.dataset.normal_forms(), self.first, self.last)
+        elif self.path.suffix == _TABLE:
+            yield from _rows(_table_forms(self.path), self.first, self.last)
+        else:
+            for batch in _records(self.path, self.first, self.last):
+                yield normal_forms(batch.frame["content"])
 
     def whole(self) -> Source:
         """Returns the source without its range of lines."""
@@ -234,7 +248,8 @@ def excluded_sources(entries: Iterable[str], root: Path, sources: Sequence[Sourc
             if spec.pattern in SPLITS or _is_split_of(spec, sources):
                 found += _splits_of(spec, sources)
                 continue
-        found += find_sources([entry], root, splits=SPLITS)
+        files = find_sources([entry], root, splits=SPLITS)
+        found += files if spec.name else [replace(one, name=_with_split(one)) for one in files]
     return found
 
 
@@ -299,12 +314,8 @@ def count_normal_forms(file: Path, first: int = 1, last: int | None = None) -> p
         InputError: The file cannot be read, or the table has no normal forms.
     """
     if file.suffix == _TABLE:
-        return _count_forms(_table_forms(file), first, last)
-    wanted = pl.col("line_number") >= first
-    if last is not None:
-        wanted &= pl.col("line_number") <= last
-    logs = read_logs(_JoinedLogs(file) if file.suffix == ".zip" else file)
-    counts = count_batches(replace(batch, frame=batch.frame.filter(wanted)) for batch in logs)
+        return _count_forms(_rows(_table_forms(file), first, last))
+    counts = count_batches(_records(file, first, last))
     return counts.select(NORMAL_FORM, pl.col("count").cast(pl.UInt32))
 
 
@@ -313,14 +324,29 @@ def relative(file: Path, root: Path) -> str:
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name
 
 
-def _count_forms(batches: Iterator[pl.Series], first: int, last: int | None) -> pl.DataFrame:
-    """Counts normal forms that are at hand, those of some rows."""
-    tally, at = Tally(), 0
+def _records(file: Path, first: int, last: int | None) -> Iterator[RecordBatch]:
+    """The records of a log that stand in a range of lines."""
+    wanted = pl.col("line_number") >= first
+    if last is not None:
+        wanted &= pl.col("line_number") <= last
+    for batch in read_logs(_JoinedLogs(file) if file.suffix == ".zip" else file):
+        yield replace(batch, frame=batch.frame.filter(wanted))
+
+
+def _rows(batches: Iterable[pl.Series], first: int, last: int | None) -> Iterator[pl.Series]:
+    """The rows of a table in a range."""
+    at = 0
     for forms in batches:
         begin = max(0, first - 1 - at)
         end = len(forms) if last is None else min(len(forms), last - at)
-        tally.add(forms.slice(begin, max(0, end - begin)))
+        yield forms.slice(begin, max(0, end - begin))
         at += len(forms)
+
+
+def _count_forms(batches: Iterable[pl.Series]) -> pl.DataFrame:
+    tally = Tally()
+    for forms in batches:
+        tally.add(forms)
     return tally.counts()
 
 
@@ -411,6 +437,12 @@ def _splits_of(spec: SourceSpec, sources: Sequence[Source]) -> list[Source]:
             remedy="Name the file of the split, as [NAME=]PATTERN[#FIRST-[LAST]]",
         )
     return list(found.values())
+
+
+def _with_split(source: Source) -> str:
+    """``BGL:test`` for a shard of a test split."""
+    split = source.dataset.split if source.dataset else source.path.name.partition("-")[0]
+    return f"{source.name}:{split}" if source.is_table and split in SPLITS else source.name
 
 
 def _all_splits(source: Source) -> list[Source]:

@@ -28,6 +28,11 @@ class Tally:
         if self._waiting > max(_LEAST_WAITING, len(self._parts[0])):
             self._parts, self._waiting = [self.counts()], 0
 
+    @property
+    def held(self) -> int:
+        """How many rows it holds at most: more than distinct normal forms."""
+        return len(self._parts[0]) + self._waiting
+
     def counts(self) -> pl.DataFrame:
         """Columns normal_form and count, as in `COUNTS`, sorted by normal form."""
         summed = pl.concat(self._parts).group_by("normal_form").agg(pl.col("count").sum())
