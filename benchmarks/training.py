@@ -3,8 +3,8 @@
 The authors train on one line a row, padded to 150 tokens, with a head that predicts every token and dropout
 of 0.1. Ours packs lines into rows with an exact block-diagonal mask, predicts masked tokens only and has no
 dropout. Every contender trains biglog-mini's sizes with the library's own Trainer on the same lines, about as
-many real tokens an optimizer step, and takes its turn in every round; ratios are taken within a round. Padding
-is no token; the gain of each part by itself stands beside the whole.
+many real tokens an optimizer step, and takes its turn in every round; ratios are taken within a round.
+Padding is no token; the gain of each part by itself stands beside the whole.
 
 Example: python benchmarks/training.py --data ../shared/data
 """

@@ -63,6 +63,8 @@ class PretrainArguments:
         min_frequency: Least count of a pair of pieces to be merged into a token.
         lowercase: Whether a tokenizer that is trained folds case.
         initial_checkpoint: BERT-like checkpoint to start from (its sizes then hold); none starts at random.
+        swap_vocabulary: Give ``initial_checkpoint`` the vocabulary of ``tokenizer``, or of one that is
+            trained; tokens of both keep their embeddings, others get the mean of their former pieces'.
         hidden_size: Width.
         num_hidden_layers: Layers.
         num_attention_heads: Attention heads.
@@ -121,6 +123,7 @@ class PretrainArguments:
     min_frequency: int = 2
     lowercase: bool = True
     initial_checkpoint: str | None = None
+    swap_vocabulary: bool = False
     hidden_size: int = 768
     num_hidden_layers: int = 12
     num_attention_heads: int = 12
@@ -184,6 +187,8 @@ class PretrainArguments:
         self._require(self.window_lines > 0 and self.window_lines % 2 == 0, "window_lines", "must be even")
         self._require(0 < self.window_share <= 1, "window_share", "must lie between 0 and 1")
         self._require(not (self.bf16 and self.fp16), "bf16", "excludes fp16")
+        swaps = not self.swap_vocabulary or self.initial_checkpoint is not None
+        self._require(swaps, "swap_vocabulary", "needs an initial_checkpoint")
 
     def _require(self, holds: bool, name: str, what: str) -> None:
         if not holds:

@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from biglog.errors import CheckpointError
 from biglog.training.arguments import PretrainArguments
+from biglog.training.vocabulary import checkpoint_tokenizer, swap_vocabulary
 from modeling_biglog import BigLogConfig, BigLogForMaskedLM, BigLogForPreTraining
 
 
@@ -37,15 +38,14 @@ def initial_model(
                 **_head_fields(arguments),
             )
         )
-    try:
-        model = kind.from_pretrained(arguments.initial_checkpoint, **_head_fields(arguments))
-    except (OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"cannot be read: {error}", where=arguments.initial_checkpoint) from error
+    model = _checkpoint(arguments.initial_checkpoint, kind, arguments)
+    if arguments.swap_vocabulary:
+        swap_vocabulary(model, checkpoint_tokenizer(arguments.initial_checkpoint), tokenizer)
     if model.config.vocab_size != len(tokenizer):
         raise CheckpointError(
             f"the checkpoint embeds {model.config.vocab_size} tokens, the tokenizer has {len(tokenizer)}",
             where=arguments.initial_checkpoint,
-            remedy="Give the checkpoint's own tokenizer",
+            remedy="Give the checkpoint's own tokenizer, or add --swap_vocabulary",
         )
     if model.config.max_position_embeddings < arguments.max_position_embeddings:
         raise CheckpointError(
@@ -54,6 +54,26 @@ def initial_model(
             where=arguments.initial_checkpoint,
         )
     return model
+
+
+def _checkpoint(
+    folder: str, kind: type[BigLogForMaskedLM | BigLogForPreTraining], arguments: PretrainArguments
+) -> BigLogForMaskedLM | BigLogForPreTraining:
+    """Loads a checkpoint; a head that it lacks starts at random, an encoder must be there."""
+    fields: dict[str, Any] = _head_fields(arguments) | {
+        "hidden_dropout_prob": arguments.dropout,
+        "attention_probs_dropout_prob": arguments.dropout,
+    }
+    try:
+        loaded: Any = kind.from_pretrained(folder, output_loading_info=True, **fields)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"cannot be read: {error}", where=folder) from error
+    missing = sorted(name for name in loaded[1]["missing_keys"] if name.startswith("bert."))
+    if missing:
+        raise CheckpointError(
+            f"its weights lack {len(missing)} of the encoder's, {missing[0]} for one", where=folder
+        )
+    return loaded[0]
 
 
 def _head_fields(arguments: PretrainArguments) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from biglog.data.collators import Segments
 from biglog.data.corpus import Corpus, build_corpus, sampling_weights
-from biglog.errors import InputError
+from biglog.errors import CheckpointError, InputError
 from biglog.tokenizer import load_tokenizer, train_tokenizer
 from biglog.training.arguments import PretrainArguments
 from biglog.training.held_out import HeldOut, fit_bigram, fit_unigram, mark_left_out
@@ -115,11 +115,16 @@ def _evaluation_lines(arguments: PretrainArguments, corpus: Corpus) -> pl.DataFr
 
 def _tokenizer(arguments: PretrainArguments, lines: list[str]) -> PreTrainedTokenizerFast:
     kept = RunFolder(Path(arguments.output_path)).tokenizer_path
-    given = arguments.tokenizer or (
-        str(kept) if arguments.resume and kept.is_dir() else arguments.initial_checkpoint
-    )
+    start = None if arguments.swap_vocabulary else arguments.initial_checkpoint
+    given = arguments.tokenizer or (str(kept) if arguments.resume and kept.is_dir() else start)
     if given is not None:
-        return load_tokenizer(given)
+        try:
+            return load_tokenizer(given)
+        except CheckpointError as error:
+            if given != start:
+                raise
+            remedy = "Give a tokenizer of ours that fits it, or add --swap_vocabulary"
+            raise CheckpointError(error.problem, where=given, remedy=remedy) from error
     return train_tokenizer(
         lines,
         vocab_size=arguments.vocab_size,
