@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from biglog.data.archives.catalog import DomainFiles
     from biglog.data.archives.download import VerifyReport
     from biglog.data.executors import Executor
+    from biglog.data.statements.sources import SourceTree
     from biglog.logs.domains import Domain
 
 app = typer.Typer(
@@ -233,6 +234,77 @@ def deduplicate(
         return
     kept = "" if found.kept is None else f", {found.kept:,} of them not nearly equal to a more frequent one"
     typer.echo(f"{found.lines:,} lines, {found.normal_forms:,} normal forms{kept} -> {out}")
+
+
+@app.command(
+    epilog="Example: biglog datasets statements .venv flask-3.0.0.tar.gz --out statements.parquet"
+    " --exclude 'my-*' --drop-near templates.csv"
+)
+def statements(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Source code: folders, archives (zip, wheel, jar, tar), environments; or lists of packages"
+            " (.csv), which are fetched.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help=".parquet file; or a folder for splits that can be published.")
+    ],
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Leave out projects of this name or glob, too. Repeatable."),
+    ] = None,
+    near: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--drop-near",
+            metavar="FORMS",
+            help="Drop what is near to these templates (CSV, Parquet, or text by lines). Repeatable.",
+        ),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Where fetched packages are kept. Default: beside --out.")
+    ] = None,
+    num_proc: Annotated[
+        int | None, typer.Option("--num-proc", min=1, help="Processes. Default: one a core.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Collect the log statements of source code: template, level, component, licence, origin.
+
+    Projects whose logs models are tested on are left out by name. Needs `pip install 'biglog[statements]'`
+    for other languages than Python.
+    """
+    import polars as pl
+
+    from biglog.data.executors import LocalExecutor
+    from biglog.data.statements import build_statements, read_forms
+    from biglog.data.statements.fetch import fetch, read_packages
+
+    if out.suffix == ".parquet":
+        check_writable(out)
+    forms = pl.concat([read_forms(path) for path in near]) if near else None
+    trees: list[Path | SourceTree] = []
+    for source in sources:
+        with tasks_bar() as progress:
+            listed = source.suffix == ".csv"
+            trees += (
+                fetch(read_packages(source), cache or out.parent / "sources", progress)
+                if listed
+                else [source]
+            )
+    with LocalExecutor(num_proc) as executor, tasks_bar() as progress:
+        report = build_statements(
+            trees, out, exclude=exclude or (), forms=forms, executor=executor, progress=progress
+        )
+    if as_json:
+        print_json(report.as_dict())
+        return
+    from biglog.datasets_terminal import print_statements
+
+    print_statements(report.as_dict(), _console())
 
 
 @app.command(epilog="Example: biglog datasets publish ./tables owner/loghub --dry-run")

@@ -161,6 +161,35 @@ def _grid() -> Table:
     return grid
 
 
+def print_statements(report: Mapping[str, Any], console: Console) -> None:
+    """Prints how many statements were found, of what, and what was left out.
+
+    Args:
+        report: As `biglog datasets statements --json` gives it.
+        console: Where to print.
+    """
+    console.print(
+        Text(
+            f"{report['rows']:,} statements ({report['templates']:,} templates) of"
+            f" {plural(len(report['counts']['project']), 'project')} -> {report['path']}"
+        ),
+        soft_wrap=True,
+    )
+    grid = _grid()
+    for name in ("language", "level", "licence"):
+        told = ", ".join(f"{key} {rows:,}" for key, rows in report["counts"][name].items())
+        grid.add_row(f"  {name}", Text(visible(told)))
+    grid.add_row("  split", Text(", ".join(f"{k} {v['rows']:,}" for k, v in report["splits"].items())))
+    if report["excluded"]:
+        grid.add_row("  left out", Text(visible(", ".join(report["excluded"]))))
+    if near := report["near"]:
+        grid.add_row("  too near", Text(f"{near['equal']:,} equal, {near['near']:,} nearly equal to a form"))
+    for name in ("unparsable", "damaged", "undecodable"):
+        if count := sum(source[name] for source in report["sources"]):
+            grid.add_row(f"  {name}", Text(plural(count, "file")))
+    console.print(grid)
+
+
 def _title(name: str, console: Console) -> None:
     console.print()
     console.print(Text(name, "bold"))

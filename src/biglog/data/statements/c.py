@@ -46,8 +46,9 @@ _LOG_WORDS: Final = frozenset(
 _NO_LOG: Final = frozenset(
     (
         "set", "get", "throw", "raise", "make", "create", "return", "parse", "format", "new", "add", "str",
-        "push", "string", "expect", "assert", "check", "test", "is", "has", "py", "lua", "append", "reply", "respond",
-        "send", "param", "invalid", "init", "register", "catalog", "dialog", "login", "logout", "status",
+        "push", "string", "expect", "assert", "check", "test", "is", "has", "py", "lua", "append", "reply",
+        "respond", "send", "param", "invalid", "init", "register", "catalog", "dialog", "login", "logout",
+        "status",
     )
 )  # fmt: skip
 _STREAMS: Final = re.compile(

@@ -1,4 +1,4 @@
-"""From source code to rows: every file through the extractor of its language, and what is no message left out."""
+"""From source code to rows: each file through the extractor of its language, what is no message left out."""
 
 from __future__ import annotations
 
@@ -68,18 +68,15 @@ LANGUAGES: Final[Mapping[str, Language]] = {
 }
 """The language of a file by the end of its name."""
 
-# What tests log is made up, and what is bundled is another project's, under another licence.
+# What tests and examples log is made up, and what is bundled is another project's, under another licence.
 _ASIDE: Final = re.compile(
     r"(?:^|.*/)(?:tests?|testing|testdata|testsuite|unit_?tests?|__tests__|__mocks__|mocks?|specs?|fixtures|vendor"
-    r"|_vendor(?:ed)?|third[-_]?party|3rd[-_]?party|node_modules|externals?|contrib_?libs?|bower_components"
+    r"|_vendor(?:ed)?|examples?|samples?|demos?|third[-_]?party|3rd[-_]?party|node_modules|externals?|contrib_?libs?|bower_components"
     r"|[\w.-]+[-_]tests?|tests?_[\w.-]+)/.*"
     r"|(?:.*/)?(?:test_[^/]*|[^/]*_(?:unit)?tests?\.\w+|conftest\.py|[^/]*Tests?\.\w+|[^/]*TestCase\.\w+"
     r"|[^/]*\.(?:test|spec|min|bundle|d)\.[a-z]+|[^/]*_pb2(?:_grpc)?\.py|[^/]*\.pb(?:\.gw)?\.\w+)",
 )
 _LONGEST_LINE: Final = 20_000
-_WORD: Final = re.compile(r"[^\W\d_]{3,}")
-_LETTER: Final = re.compile(r"[^\W\d_]")
-_GLUE: Final = re.compile(r"[^\s<>*]")
 
 
 @dataclass
@@ -92,7 +89,7 @@ class TreeReport:
         version: Its version.
         licence: Its licence.
         files: Files of a known language that were read.
-        aside: Files left out as tests, bundled code of others, or written by a program.
+        aside: Files left out as tests, examples, bundled code of others, or written by a program.
         undecodable: Files that are no UTF-8 and were read as Latin-1.
         unparsable: Files that could not be parsed at all.
         damaged: Files of which some part could not be parsed.
@@ -225,10 +222,8 @@ def _rows(found: list[tuple[str, str, Call]], project: Project, root: str) -> pl
         "path": [path.removeprefix(root) for path, _, _ in found],
         "line_number": [call.line for _, _, call in found],
     }
-    kinds = {name: pl.String for name in columns} | {
-        "parameters": pl.List(pl.String),
-        "line_number": pl.Int64,
-    }
+    kinds: dict[str, pl.DataType] = dict.fromkeys(columns, pl.String())
+    kinds |= {"parameters": pl.List(pl.String()), "line_number": pl.Int64()}
     return pl.DataFrame(columns, schema=kinds).with_columns(
         project=pl.lit(project.name, dtype=pl.String),
         version=pl.lit(project.version, dtype=pl.String),
@@ -244,7 +239,7 @@ def _is_message(templates: pl.Series, parameters: pl.Series) -> pl.Series:
     of holes is that of a table or a usage text.
     """
     text = templates.str.replace_all(HOLE, " ", literal=True)
-    spoken = text.str.contains(_WORD.pattern.replace("[^\\W\\d_]", "\\p{L}"))
+    spoken = text.str.contains(r"\p{L}{3}")
     dense = 3 * text.str.count_matches(r"\p{L}") >= text.str.count_matches(r"\S")
     short = (templates.str.len_chars() <= LONGEST) & (parameters.list.len() <= MOST_HOLES)
     # One word of many letters is a name or an encoded value; one that stands alone hardly a message.

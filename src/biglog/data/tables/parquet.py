@@ -19,7 +19,13 @@ import pyarrow.parquet as pq
 from biglog.data.schema import SCHEMAS, conform
 from biglog.errors import OutputError
 
-ROW_GROUP_ROWS: Final = {"lines": 1 << 16, "templates": 1 << 16, "windows": 1 << 10, "failures": 1 << 10}
+ROW_GROUP_ROWS: Final = {
+    "lines": 1 << 16,
+    "templates": 1 << 16,
+    "windows": 1 << 10,
+    "failures": 1 << 10,
+    "statements": 1 << 16,
+}
 """Rows of a row group, by table: rows that hold whole groups of lines are larger."""
 
 ZSTD_LEVEL: Final = 3
