@@ -1,11 +1,12 @@
 """Write the table of log statements: what programs log, taken from their sources, in zstd Parquet.
 
-python datasets_scripts/build_statements.py .venv datasets_scripts/statements_sources.csv --out statements.parquet
-python datasets_scripts/build_statements.py my-project/ --out tables --forms templates.csv     splits to publish
+python datasets_scripts/build_statements.py .venv my-project-1.0.tar.gz --out statements.parquet
+python datasets_scripts/build_statements.py datasets_scripts/statements_sources.csv --out tables --forms t.csv
 
-A .csv is a list of packages with pinned versions and checksums; they are fetched by pip, npm and apt-get (for
-which /etc/apt needs a `deb-src` line) and kept in --cache. Projects whose logs models are tested on are left
-out by name; --forms drops what is near to their forms, and --record says what was built of what.
+With a folder as --out there are splits, which can be published. A .csv among the sources is a list of
+packages with pinned versions and checksums; they are fetched by pip, npm and apt-get (for which /etc/apt
+needs a `deb-src` line) and kept in --cache. Projects whose logs models are tested on are left out by name;
+--forms drops what is near to their forms, and --record says what was built of what.
 """
 
 from __future__ import annotations

@@ -10,13 +10,20 @@ from typing import Any, Final
 import polars as pl
 
 from biglog.data.archives.published import ARCHIVES, CITATION, LICENCE, NOTICE, REPOSITORY_URL
-from biglog.data.schema import SCHEMAS, TABLES
+from biglog.data.schema import SCHEMAS
 from biglog.data.tables.built import BuiltDomain, BuiltSplit, BuiltTable, config_name
 from biglog.errors import InputError
 from biglog.logs.domains import DOMAINS, Domain
 
 TEMPLATE: Final = "dataset_card.md.j2"
 TITLE: Final = "Loghub as tables"
+STATEMENTS: Final = "statements"
+STATEMENTS_TITLE: Final = "Log statements of source code"
+STATEMENTS_NOTICE: Final = """
+The table of statements holds messages of log calls, each with a few names, from the sources of software
+projects. Each row names its project, version, file and line, and the licence of the project (column
+`licence`, as SPDX calls it), whose terms, the notice of its authors included, go with it.
+"""
 _DEFAULT: Final = "HDFS"
 _SIZES: Final = (
     "n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B"
@@ -53,25 +60,27 @@ def render_dataset_card(domains: Sequence[BuiltDomain], repo_id: str = "<owner>/
         autoescape=False,  # Markdown, not HTML
     )
     environment.filters |= {"count": "{:,}".format, "percent": "{:.1%}".format, "cell": _cell}
+    logs, statements = part_domains(domains)
     try:
-        records = [domain.record for domain in domains]
+        records = [domain.record for domain in logs]
         return environment.get_template(TEMPLATE).render(
-            title=TITLE,
+            title=TITLE if logs else STATEMENTS_TITLE,
             repo_id=repo_id,
             metadata=card_metadata(domains),
             default=_default([config_name(d.name, t.name) for d, t in _tables(domains)]),
             configs=[config_name(d.name, t.name) for d, t in _tables(domains)],
             lines=sum(record["rows"] for record in records),
-            columns={name: _columns(name) for name in TABLES},
-            domains=[_domain(domain) for domain in domains],
+            columns={name: _columns(name) for name in SCHEMAS},
+            domains=[_domain(domain) for domain in logs],
+            statements=_statements(statements) if statements else None,
             others=sorted(
                 {source["origin"] for record in records for source in record["sources"]} - {"Loghub"}
             ),
             versions=sorted({(record["code_version"], record["masking_version"]) for record in records}),
-            papers=_papers(domains),
+            papers=_papers(logs),
             repository_url=REPOSITORY_URL,
             licence=LICENCE,
-            notice=NOTICE.strip(),
+            notice=notice(domains),
             citation=CITATION.strip(),
         )
     except InputError:
@@ -80,6 +89,27 @@ def render_dataset_card(domains: Sequence[BuiltDomain], repo_id: str = "<owner>/
         raise InputError(
             f"the build's record lacks what the card says: {error!r}", remedy="Build the domains again"
         ) from error
+
+
+def part_domains(domains: Sequence[BuiltDomain]) -> tuple[list[BuiltDomain], BuiltDomain | None]:
+    """Returns the domains of logs, and what holds the table of statements, if that was built.
+
+    Args:
+        domains: What was built.
+    """
+    logs = [domain for domain in domains if domain.name != STATEMENTS]
+    return logs, next((domain for domain in domains if domain.name == STATEMENTS), None)
+
+
+def notice(domains: Sequence[BuiltDomain]) -> str:
+    """Returns the notice that goes with every copy: that of the logs' owners, that of the statements.
+
+    Args:
+        domains: What was built.
+    """
+    logs, statements = part_domains(domains)
+    texts = [NOTICE.strip()] if logs else []
+    return "\n\n".join([*texts, STATEMENTS_NOTICE.strip()] if statements else texts)
 
 
 def card_metadata(domains: Sequence[BuiltDomain]) -> str:
@@ -95,10 +125,11 @@ def card_metadata(domains: Sequence[BuiltDomain]) -> str:
 
     tables = _tables(domains)
     names = [config_name(domain.name, table.name) for domain, table in tables]
+    logs, _ = part_domains(domains)
     data = DatasetCardData(
-        pretty_name=TITLE,
+        pretty_name=TITLE if logs else STATEMENTS_TITLE,
         license="other",
-        license_name="loghub",
+        license_name="loghub" if logs else "by-project",
         license_link="LICENSE",
         language="en",
         annotations_creators=["found", "expert-generated"],
@@ -158,6 +189,23 @@ def _info(name: str, table: BuiltTable) -> Any:
 def _size(rows: int) -> str:
     """Returns the Hub's category for a number of rows."""
     return _SIZES[min(max(0, len(str(rows)) - 3), len(_SIZES) - 1)]
+
+
+def _statements(built: BuiltDomain) -> dict[str, Any]:
+    """What the card says of the table of statements."""
+    record = built.record
+    return {
+        "record": record,
+        "splits": record["splits"],
+        "near": record["near"],
+        "projects": len(record["counts"]["project"]),
+        **{name: _counts(record["counts"][name]) for name in ("language", "level", "licence")},
+        "named": _counts(record["counts"]["project"]),
+    }
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
 def _columns(table: str) -> str:

@@ -14,9 +14,9 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from biglog.data.archives.published import CITATION, NOTICE
+from biglog.data.archives.published import CITATION
 from biglog.data.tables.built import BuiltDomain, find_domains
-from biglog.dataset_cards import render_dataset_card
+from biglog.dataset_cards import notice, part_domains, render_dataset_card
 from biglog.errors import OutputError
 from biglog.hub import PublishResult, RepoFile, check_owner, connect, hub_errors, upload
 from biglog.repository import CARD, staged, writing
@@ -150,8 +150,9 @@ def _files(folder: Path) -> dict[str, Path]:
 def _fill(folder: Path, card: str, domains: list[BuiltDomain], place: Callable[[Path, Path], object]) -> None:
     """Writes all files of the repository into an empty folder."""
     (folder / CARD).write_text(f"{card.rstrip()}\n\n{_MARK}\n", encoding="utf-8")
-    (folder / LICENSE).write_text(f"{NOTICE.strip()}\n", encoding="utf-8")
-    (folder / CITATION_FILE).write_text(f"{CITATION.strip()}\n", encoding="utf-8")
+    (folder / LICENSE).write_text(f"{notice(domains)}\n", encoding="utf-8")
+    if part_domains(domains)[0]:
+        (folder / CITATION_FILE).write_text(f"{CITATION.strip()}\n", encoding="utf-8")
     for domain in domains:
         for table in domain.tables:
             for split in table.splits:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from biglog.data.schema import SCHEMAS, SPLITS, TABLES
+from biglog.data.schema import SCHEMAS, SPLITS
 from biglog.errors import InputError
 
 RECORD: Final = "build.json"
@@ -21,8 +21,11 @@ _AGAIN: Final = "Build the domain again"
 
 
 def config_name(domain: str, table: str = "lines") -> str:
-    """Returns what a table is called where there are several, as on the Hub: ``HDFS``, ``HDFS-windows``."""
-    return domain if table == "lines" else f"{domain}-{table}"
+    """Returns what a table is called where there are several, as on the Hub: ``HDFS``, ``HDFS-windows``.
+
+    The table of statements, which is of no domain, lies in a folder of its own name and is ``statements``.
+    """
+    return domain if table in ("lines", domain) else f"{domain}-{table}"
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class BuiltTable:
     """One table of a domain.
 
     Attributes:
-        name: ``lines``, ``templates``, ``windows`` or ``failures``.
+        name: ``lines``, ``templates``, ``windows``, ``failures`` or ``statements``.
         splits: Its splits, train first.
     """
 
@@ -146,7 +149,7 @@ def find_domain(folder: Path) -> BuiltDomain:
     Raises:
         InputError: There is none, or a shard is missing, damaged or has other columns.
     """
-    tables = tuple(_table(folder / name) for name in TABLES if (folder / name).is_dir())
+    tables = tuple(_table(folder / name) for name in SCHEMAS if (folder / name).is_dir())
     if not tables:
         raise InputError("no table was built here", where=folder, remedy=_AGAIN)
     return BuiltDomain(folder, tables)
