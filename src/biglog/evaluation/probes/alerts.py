@@ -15,18 +15,13 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, f1_score
 
-from biglog.evaluation.probes.vectors import Embed, Indices, Space, Unfitted, embedded, fitted, unit
+from biglog.evaluation.probes.vectors import Embed, Indices, Space, Unfitted, compact, embedded, fitted, unit
 
 SEEDS: Final = tuple(range(20))
-TEST_SHARE: Final = 0.5
+FOLDS: Final = 5
 SHOTS: Final = 10
 
 Flags = NDArray[np.bool_]
-
-
-def classifier() -> LogisticRegression:
-    """The linear head of every probe: scikit-learn's logistic regression, classes weighted alike."""
-    return LogisticRegression(C=1.0, class_weight="balanced", max_iter=2000)
 
 
 def unseen_alerts(
@@ -35,50 +30,59 @@ def unseen_alerts(
     *,
     column: str = "content",
     seeds: Sequence[int] = SEEDS,
-    test_share: float = TEST_SHARE,
+    folds: int = FOLDS,
 ) -> dict[str, Any]:
-    """Learns alerts on some templates with logistic regression on unit vectors, tests on the other templates.
+    """Learns alerts on the templates of all folds but one, and asks for the lines of that one, in turn.
+
+    The head is scikit-learn's logistic regression (C = 1) on unit vectors, lines of both classes weighted
+    alike. A seed's scores are of all lines, each by the head that has not seen its template.
 
     Args:
         embed: Embedder; one that has to be fitted is fitted to all lines, without labels.
         lines: As `biglog.evaluation.probes.labelled.read_alerts` returns them.
         column: What the embedder reads, content or normal_form.
-        seeds: One split a seed, the same for every embedder.
-        test_share: Share of the alert templates, and of the others, that is tested.
+        seeds: One deal of templates to folds a seed, the same for every embedder.
+        folds: Folds.
 
     Returns:
         F1 at probability 1/2 and average precision, each with `mean`, `sd` and `values` by seed.
     """
-    vectors = unit(embedded(fitted(embed, lines[column].to_list()), lines[column].to_list()))
-    alert = lines["is_alert"].to_numpy()
+    # Lines with one text and one template are one row with a weight: the same optimum, sooner.
+    rows = lines.group_by("event", column, "is_alert", maintain_order=True).agg(pl.len().alias("lines"))
+    texts = rows[column].to_list()
+    vectors = compact(unit(embedded(fitted(embed, lines[column].to_list()), texts)))
+    alert, count = rows["is_alert"].to_numpy(), rows["lines"].to_numpy().astype(np.float64)
     f1, precision = [], []
     for seed in seeds:
-        test = split(lines, seed, test_share)
-        head = classifier().fit(vectors[~test], alert[~test])
-        score = head.predict_proba(vectors[test])[:, 1]
-        f1.append(float(f1_score(alert[test], score > 0.5)))
-        precision.append(float(average_precision_score(alert[test], score)))
+        fold, score = deal(rows, seed, folds), np.empty(len(rows))
+        for one in range(folds):
+            known = fold != one
+            weight = _balanced(alert[known], count[known])
+            head = LogisticRegression(C=1.0, max_iter=2000).fit(vectors[known], alert[known], weight)
+            score[~known] = head.decision_function(vectors[~known])
+        f1.append(float(f1_score(alert, score > 0, sample_weight=count)))
+        precision.append(float(average_precision_score(alert, score, sample_weight=count)))
     return {"f1": spread(f1), "average_precision": spread(precision)}
 
 
-def split(lines: pl.DataFrame, seed: int, test_share: float = TEST_SHARE) -> Flags:
-    """Draws templates to test, so that alert templates are on both sides.
+def deal(lines: pl.DataFrame, seed: int, folds: int = FOLDS) -> Indices:
+    """Deals templates to folds, alert templates and others each evenly.
 
     Args:
         lines: Columns event and is_alert; an event with any alert is an alert template.
-        seed: Decides the draw.
-        test_share: See :func:`unseen_alerts`.
+        seed: Decides the deal.
+        folds: Folds.
 
     Returns:
-        Which lines are tested, shape (n,).
+        The fold of each line, shape (n,); lines of one event are in one fold.
     """
     generator = np.random.default_rng(seed)
     kinds = lines.group_by("event").agg(pl.any("is_alert")).sort("event")
-    tested: list[int] = []
-    for (_,), events in kinds.group_by("is_alert", maintain_order=True):
-        shuffled = generator.permutation(events["event"].to_numpy())
-        tested += shuffled[: round(test_share * len(shuffled))].tolist()
-    return lines["event"].is_in(tested).to_numpy()
+    fold = np.empty(int(kinds["event"].max()) + 1, np.int64)  # type: ignore[arg-type]
+    for alert in (False, True):
+        events = generator.permutation(kinds.filter(is_alert=alert)["event"].to_numpy())
+        fold[events] = np.arange(len(events)) % folds
+    return fold[lines["event"].to_numpy()]
 
 
 def few_shot_alerts(
@@ -101,24 +105,36 @@ def few_shot_alerts(
         column: As there.
         seeds: One draw a seed.
         shots: Known alerts, and known other lines.
-        unseen: Whether known lines are drawn from the training templates of :func:`split` and the others
-            tested, instead of from all lines.
+        unseen: Whether lines are asked for by folds of templates, as there, with known lines of the other
+            folds; else known lines are drawn from all lines.
 
     Returns:
-        As :func:`unseen_alerts`.
+        As :func:`unseen_alerts`, and `balanced_f1`, with the other lines weighted down to as many as alerts.
     """
     texts = lines[column].to_list()
     space = Space(embedded(fitted(embed, texts), texts))
     alert = lines["is_alert"].to_numpy()
-    f1, precision = [], []
+    values: dict[str, list[float]] = {"f1": [], "balanced_f1": [], "average_precision": []}
     for seed in seeds:
-        test = split(lines, seed) if unseen else np.ones(len(alert), bool)
-        positive, negative = draw(alert, ~test if unseen else test, seed, shots)
-        asked = np.setdiff1d(np.flatnonzero(test), np.concatenate([positive, negative]))
-        score = space.cosines(asked, positive).max(axis=1) - space.cosines(asked, negative).max(axis=1)
-        f1.append(float(f1_score(alert[asked], score > 0)))
-        precision.append(float(average_precision_score(alert[asked], score)))
-    return {"f1": spread(f1), "average_precision": spread(precision)}
+        fold = deal(lines, seed) if unseen else np.zeros(len(alert), np.int64)
+        score = np.full(len(alert), np.nan)
+        for one in np.unique(fold):
+            positive, negative = draw(alert, (fold != one) | (not unseen), seed, shots)
+            asked = np.setdiff1d(np.flatnonzero(fold == one), np.concatenate([positive, negative]))
+            likeness = (space.cosines(asked, known).max(axis=1) for known in (positive, negative))
+            score[asked] = np.subtract(*likeness)
+        asked = np.flatnonzero(~np.isnan(score))
+        truth, said, weight = alert[asked], score[asked] > 0, _balanced(alert[asked], np.ones(len(asked)))
+        values["f1"].append(float(f1_score(truth, said)))
+        values["balanced_f1"].append(float(f1_score(truth, said, sample_weight=weight)))
+        values["average_precision"].append(float(average_precision_score(truth, score[asked])))
+    return {name: spread(one) for name, one in values.items()}
+
+
+def _balanced(alert: Flags, count: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights by which both classes weigh alike, with mean 1 a line."""
+    share = np.where(alert, count[alert].sum(), count[~alert].sum()) / count.sum()
+    return count / (2 * share)
 
 
 def draw(alert: Flags, allowed: Flags, seed: int, shots: int) -> tuple[Indices, Indices]:

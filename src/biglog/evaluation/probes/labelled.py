@@ -14,6 +14,7 @@ from biglog.data.archives.catalog import find_files
 from biglog.data.tables.ground_truth import read_ground_truth
 from biglog.errors import InputError
 from biglog.logs.domains import DOMAINS
+from biglog.logs.formats.header import LEVELS
 from biglog.logs.masking import normal_forms
 from biglog.logs.record import read_logs
 
@@ -115,7 +116,7 @@ def read_levels(folder: Path, domains: Iterable[str] = tuple(DOMAINS)) -> Labell
 
 def severity(column: str) -> pl.Expr:
     """Whether a level is severe, as `is_severe`; null where it is no level."""
-    level = pl.col(column).str.to_uppercase()
+    level = pl.col(column).str.to_uppercase().replace(dict(LEVELS))
     severe = pl.when(level.is_in(SEVERE)).then(True).when(level.is_in(MILD)).then(False)
     return severe.otherwise(None).alias("is_severe")
 

@@ -69,6 +69,13 @@ def unit(vectors: Vectors) -> Vectors:
     return (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
 
 
+def compact(vectors: Vectors) -> Vectors:
+    """Leaves out the columns of a sparse matrix that are zero in every row: a linear head gives them nothing."""
+    if not sparse.issparse(vectors):
+        return vectors
+    return sparse.csr_matrix(vectors[:, np.unique(vectors.indices)])
+
+
 class Space:
     """Vectors that cosines are taken between, each less the centre of its group.
 
