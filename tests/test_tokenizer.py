@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from biglog.errors import CheckpointError, InputError
-from biglog.logs.masking import MASK_TOKENS, normal_form, normalizer
+from biglog.logs.masking import MASK_TOKENS, normal_form, normalizer, spans
 from biglog.tokenizer import (
     MAX_REPEATS,
     MAX_WORD_CHARACTERS,
@@ -165,6 +165,60 @@ def test_offsets_lead_back_to_the_raw_text(tokenizer):
     # The library aligns a replacement with the end of what it replaced; `masking.spans` has the whole value.
     assert text[slice(*found["[NUM]"])] in ("2", "12")
     assert text[slice(*found["responder"])] == "Responder"
+
+
+def check_offsets(tokenizer, text):
+    """Each token but a mask token stands where its offsets say, in order; a mask token stands in a value."""
+    encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    values = spans(text)
+    last = 0
+    for token, (start, end) in zip(
+        tokenizer.convert_ids_to_tokens(encoding.input_ids), encoding.offset_mapping, strict=True
+    ):
+        assert last <= start <= end <= len(text)
+        last = start
+        if token in MASK_TOKENS:
+            assert any(v.token == token and v.start <= start < end <= v.end for v in values) or (
+                text[start:end] == token
+            )
+        elif token != "xx":  # what stands for the end of an HTTP status
+            assert text[start:end].lower() == token.removeprefix("##")
+
+
+@pytest.mark.parametrize("line", real_lines())
+def test_offsets_lead_back_to_the_raw_text_of_real_lines(tokenizer, line):
+    if line.isascii():
+        check_offsets(tokenizer, line)
+
+
+WORDS = st.sampled_from(
+    ["block", "dataNode", "HTTPServer", "x9", "user", "node-17", "10.0.0.1", "4711", "IO"]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(WORDS, st.sampled_from([" ", "  ", "_", ".", ":", "/", "=", " -- ", "$", ", "])), max_size=9
+    )
+)
+def test_offsets_lead_back_to_the_raw_text_of_any_names(tokenizer, parts):
+    check_offsets(tokenizer, "".join(word + mark for word, mark in parts))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.text(string.ascii_letters, min_size=1, max_size=9), min_size=1, max_size=6),
+    st.sampled_from("_.:-$@"),
+)
+def test_no_token_spans_two_parts_of_a_name(tokenizer, parts, mark):
+    text = mark.join(parts)
+    encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    pieces = [text[start:end] for start, end in encoding.offset_mapping]
+    if not set(MASK_TOKENS) & set(tokens(tokenizer, text)):
+        assert "".join(pieces) == text
+        assert all(piece == mark or mark not in piece for piece in pieces)
+        assert sum(piece == mark for piece in pieces) == len(parts) - 1
 
 
 def test_a_tokenizer_with_other_masks_is_refused(tokenizer):

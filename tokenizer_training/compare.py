@@ -12,6 +12,7 @@ from pathlib import Path
 
 from biglog.errors import BigLogError
 from biglog.evaluation import tokenizers
+from biglog.logs.domains import DOMAINS
 from biglog.training.record import git_state, hardware, versions, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +33,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "tokenizers.json", help="result file")
     options = parser.parse_args()
     try:
-        domains = options.domains.split(",") if options.domains else tuple(tokenizers.DOMAINS)
+        domains = options.domains.split(",") if options.domains else tuple(DOMAINS)
         bert = tokenizers.bert_vocabulary()
         given = options.vocabulary
         authors = tokenizers.read_vocabulary(given) if given else tokenizers.authors_vocabulary(bert)

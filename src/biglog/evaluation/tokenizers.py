@@ -234,15 +234,15 @@ def measure(backend: Tokenizer, texts: pl.Series) -> dict[str, float]:
     backend = Tokenizer.from_str(backend.to_str())
     backend.no_truncation()
     backend.no_padding()
-    unknown = backend.token_to_id(UNK)
-    encodings = backend.encode_batch_fast(texts.to_list())
-    lengths = pl.Series([len(encoding) for encoding in encodings])
+    ids = [encoding.ids for encoding in backend.encode_batch_fast(texts.to_list())]
+    lengths = pl.Series([len(one) for one in ids])
+    unknown = sum(one.count(backend.token_to_id(UNK) or 0) for one in ids)
     pieces = int((lengths - 2).sum())
     return {
         "tokens_per_line": round(float(lengths.sum() / len(texts)), 3),
         "bytes_per_token": round(int(texts.str.len_bytes().sum()) / max(pieces, 1), 3),
         "truncated": round(float((lengths > MODEL_MAX_LENGTH).sum() / len(texts)), 6),
-        "unknown": round(sum(e.ids.count(unknown) for e in encodings) / max(pieces, 1), 8),
+        "unknown": round(unknown / max(pieces, 1), 8),
     }
 
 
@@ -396,8 +396,8 @@ def tokenizers_table(result: Mapping[str, Any]) -> str:
             f"not a comparison of tokenizers of this version ({SCHEMA})", remedy="Run `make bench`"
         )
     told = (
-        f"**Tokenizers** on the {result['sample_lines']:,} lines of the samples, mean over domains; a line is "
-        f"cut beyond {result['model_max_length']} tokens. *Left out*: four folds of four domains, trained "
+        f"**Tokenizers** on the {result['sample_lines']:,} lines of the samples, mean over domains; a line "
+        f"is cut beyond {result['model_max_length']} tokens. *Left out*: four folds of four domains, trained "
         "on the others, without any normal form of theirs."
     )
     return "\n\n".join((told, _averages(result), _domains(result), _speeds(result)))
@@ -436,6 +436,26 @@ def _domains(result: Mapping[str, Any]) -> str:
     return "Tokens a line, and share cut, by domain:\n\n" + _table(
         ("domain", *head, "all logs", "their lines"), rows
     )
+
+
+def lengths_table(lengths: Mapping[str, Any]) -> str:
+    """Renders what `raw_lengths` gives as Markdown.
+
+    Args:
+        lengths: Its result.
+    """
+    rows = [
+        (
+            domain,
+            f"{row['lines']:,}",
+            f"{row['normal_forms']:,}",
+            f"{row['tokens_per_line']:.1f}",
+            _percent(row["truncated"]),
+            _percent(row["truncated_forms"]),
+        )
+        for domain, row in lengths["domains"].items()
+    ]
+    return _table(("domain", "lines", "normal forms", "tokens a line", "lines cut", "forms cut"), rows)
 
 
 def _speeds(result: Mapping[str, Any]) -> str:
