@@ -23,6 +23,7 @@ from biglog.data.statements.sources import SourceTree, source_trees
 from biglog.data.statements.splits import split_statements
 from biglog.data.tables.parquet import ShardWriter, shard_name
 from biglog.errors import InputError, OutputError
+from biglog.logs.masking import normal_forms
 
 TABLE: Final = "statements"
 """Name of the table, and of its folder where it is published."""
@@ -127,7 +128,8 @@ def read_forms(path: str | Path) -> pl.Series:
 
     Args:
         path: A Parquet or CSV file with a column normal_form, template, EventTemplate, content or Content
-            (all of these are taken); any other file is text, one form a line.
+            (all of these are taken, contents with their values masked); any other file is text, one content a
+            line.
 
     Returns:
         Distinct forms, sorted.
@@ -149,11 +151,17 @@ def read_forms(path: str | Path) -> pl.Series:
         raise InputError(
             f"forms cannot be read ({problem})", where=file, remedy="Name a readable file"
         ) from error
-    columns = [frame[name].cast(pl.String).alias("form") for name in _FORM_COLUMNS if name in frame.columns]
+    columns = [_form(frame[name].cast(pl.String), name) for name in _FORM_COLUMNS if name in frame.columns]
     if not columns:
         names = ", ".join(_FORM_COLUMNS)
         raise InputError("it has no column of forms", where=file, remedy=f"Name one with {names}")
     return pl.concat(columns).drop_nulls().unique().sort()
+
+
+def _form(column: pl.Series, name: str) -> pl.Series:
+    """The distinct forms of a column; values of contents are masked, as they are no words of the program."""
+    distinct = column.drop_nulls().unique().alias("form")
+    return normal_forms(distinct).alias("form") if name.lower() == "content" else distinct
 
 
 def _extract(task: _Task) -> tuple[pl.DataFrame, TreeReport]:

@@ -21,7 +21,7 @@ _QUERY: Final = """
   arguments: (argument_list) @arguments) @call
 """
 _LOGGER: Final = re.compile(
-    r"^(?:log|logger|lg|lgr|klog|glog|plog|slog|clog|logrus|zap|zaplog|sugar|sugared|logging|tflog|ctxlog|hclog|logr"
+    r"^(?:log|logger|lg|lgr|klog|glog|plog|slog|clog|logrus|zaplog|sugar|sugared|logging|tflog|ctxlog|hclog|logr"
     r"|L|S|G|(?:get|with|from)?(?:context)?log(?:ger)?(?:from)?(?:context)?|[a-zA-Z]+(?:Log|Logger|Sugar)|log[A-Z]\w*)$",
 )
 _METHOD: Final = re.compile(
@@ -131,7 +131,7 @@ def _is_text(node: Node) -> bool:
 
 def _are_fields(nodes: list[Node]) -> bool:
     """Whether all further arguments are fields of a structured logger, or keys that values follow."""
-    if all(_FIELD.match(text_of(node)) for node in nodes):
+    if all(node.type == "composite_literal" or _FIELD.match(text_of(node)) for node in nodes):
         return True
     keys = [_parts(node)[0] for node in nodes[::2]]
     return len(nodes) % 2 == 0 and all(isinstance(key, str) and _KEY.fullmatch(key) for key in keys)
@@ -143,7 +143,9 @@ def _fields(nodes: list[Node]) -> list[tuple[str | None, str]]:
     waiting = list(nodes)
     while waiting:
         node = waiting.pop(0)
-        if node.type == "call_expression" and _FIELD.match(text_of(node)):
+        if node.type == "composite_literal":
+            found += _map_fields(node)
+        elif node.type == "call_expression" and _FIELD.match(text_of(node)):
             found.append(_field(node))
         elif waiting and isinstance(key := _parts(node)[0], str):
             found.append((key, text_of(waiting.pop(0))))
@@ -151,6 +153,16 @@ def _fields(nodes: list[Node]) -> list[tuple[str | None, str]]:
             found.append((text_of(node).rpartition(".")[2], text_of(waiting.pop(0))))
         else:
             found.append((None, text_of(node)))
+    return found
+
+
+def _map_fields(node: Node) -> list[tuple[str | None, str]]:
+    """Keys and values of a map such as `Fields{"key": value}`."""
+    found: list[tuple[str | None, str]] = []
+    for element in children_of(node.child_by_field_name("body")):
+        sides = list(children_of(element))
+        if element.type == "keyed_element" and len(sides) == 2:
+            found.append((text_of(sides[0]).strip('"`'), text_of(sides[1])))
     return found
 
 

@@ -30,7 +30,7 @@ _QUERY: Final = """
 (field_declaration declarator: (variable_declarator name: (identifier) @constant value: (_) @value)) @field
 """
 _LOGGER: Final = re.compile(
-    r"^(?:[A-Za-z_]*(?:LOG|LOGGER)|(?:\w*?[_a-z])?(?:log|logger|Log|Logger))\d?$|^LOGGER_\w+$"
+    r"(?:\w*_)?(?:log|logger|LOG|LOGGER)(?:_\w+|\d)?|\w*[a-z](?:Log|Logger|LOG|LOGGER)\d?"
 )
 _METHOD: Final = re.compile(
     r"(?P<level>trace|debug|info|warn|warning|error|fatal|severe|config|fine|finer|finest|critical|notice)"
@@ -94,7 +94,7 @@ class _Reader:
         names = [_name(node) for node in chain_of(target)]
         if method == "log" and (fluent := next((name for name in names if _FLUENT.fullmatch(name)), None)):
             return normal_level(fluent.removeprefix("at")), fluent, ""
-        if not _LOGGER.match(names[0]):
+        if not _LOGGER.fullmatch(names[0]):
             return None, "", ""
         if (found := _METHOD.fullmatch(method)) is not None:
             return normal_level(found["level"]), method, found["style"] or ""

@@ -87,6 +87,8 @@ class _Finder(ast.NodeVisitor):
             self._imported(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             self._imported([node.module])
+            if node.module == "loguru":
+                self._loggers |= {alias.asname or alias.name: None for alias in node.names}
             if node.module == "warnings":
                 self._warn_names |= {
                     alias.asname or alias.name for alias in node.names if alias.name == "warn"
