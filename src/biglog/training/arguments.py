@@ -31,7 +31,7 @@ ALIASES = {
 
 FREE_ON_RESUME = frozenset(
     {"output_path", "record_path", "resume", "save_steps", "save_total_limit", "logging_steps", "eval_steps"}
-    | {"loader_workers", "report_to", "threads", "data_root", "use_cpu", "corpus_cache"}
+    | {"loader_workers", "report_to", "threads", "data_root", "use_cpu", "corpus_cache", "teacher_cache"}
 )
 """Arguments that may change when a run is resumed: none of them changes what is learnt."""
 
@@ -77,6 +77,23 @@ class PretrainArguments:
         window_lines: Lines of a window, an even number; half of the windows have their halves swapped.
         window_share: Share of the rows that hold windows of consecutive lines; their tokens are hidden, too.
         window_data: Logs in their order, as ``train_data``, for windows; none takes ``train_data``.
+        statements: Table of log statements of source code (see ``biglog datasets statements``), relative to
+            ``data_root``; they are training lines, and pairs are drawn from them.
+        event_labels: Domains whose ground truth of log parsing says which training lines are one event;
+            ``all`` takes those that are trained on.
+        event_groups: Draw pairs also from the training lines that a simple rule groups to events.
+        event_share: Share of a batch of pairs that comes from logs, the rest from statements.
+        identity_weight: Of the contrast between events in the loss; 0 leaves it out.
+        identity_pairs: Pairs of lines in a batch.
+        identity_temperature: Of the contrast.
+        identity_twins: How likely a statement brings one that differs in a constant word.
+        severity_weight: Of the severity of log statements in the loss; 0 leaves it out.
+        teacher: General text encoder to learn from: a checkpoint's folder or Hub id, or
+            ``package:NAME/FOLDER`` for one that a Python package carries. Nothing of it is in the result.
+        teacher_weight: Of its line embeddings in the loss; 0 leaves them out.
+        teacher_start: Token embeddings start as the teacher's of each token, reduced to our width.
+        teacher_cache: Folder that keeps what the teacher said for other runs; none keeps nothing.
+        tokens_weight: Of masked tokens and line order in the loss, where there is another objective.
         temperature: Domains are drawn in proportion to their distinct normal forms to this power.
         count_power: Within a domain, forms are drawn in proportion to their count to this power.
         row_length: Tokens of a packed row; 0 puts one line in each row.
@@ -136,6 +153,20 @@ class PretrainArguments:
     window_lines: int = 2
     window_share: float = 0.5
     window_data: tuple[str, ...] = ()
+    statements: str | None = None
+    event_labels: tuple[str, ...] = ()
+    event_groups: bool = False
+    event_share: float = 0.5
+    identity_weight: float = 0.0
+    identity_pairs: int = 32
+    identity_temperature: float = 0.1
+    identity_twins: float = 0.2
+    severity_weight: float = 0.0
+    teacher: str | None = None
+    teacher_weight: float = 0.0
+    teacher_start: bool = False
+    teacher_cache: str | None = None
+    tokens_weight: float = 1.0
     temperature: float = 0.5
     count_power: float = 0.0
     row_length: int = 256
@@ -187,8 +218,29 @@ class PretrainArguments:
         self._require(self.window_lines > 0 and self.window_lines % 2 == 0, "window_lines", "must be even")
         self._require(0 < self.window_share <= 1, "window_share", "must lie between 0 and 1")
         self._require(not (self.bf16 and self.fp16), "bf16", "excludes fp16")
+        self._check_objectives()
         swaps = not self.swap_vocabulary or self.initial_checkpoint is not None
         self._require(swaps, "swap_vocabulary", "needs an initial_checkpoint")
+
+    def _check_objectives(self) -> None:
+        for name in ("identity_weight", "severity_weight", "teacher_weight", "tokens_weight"):
+            self._require(getattr(self, name) >= 0, name, "must not be negative")
+        for name in ("event_share", "identity_twins"):
+            self._require(0 <= getattr(self, name) <= 1, name, "must lie between 0 and 1")
+        self._require(self.identity_pairs > 1, "identity_pairs", "must be more than one")
+        self._require(self.identity_temperature > 0, "identity_temperature", "must be positive")
+        fed = self.statements is not None or self.event_labels or self.event_groups
+        self._require(bool(fed) or not self.identity_weight, "identity_weight", "needs statements or events")
+        stated = self.statements is not None or not self.severity_weight
+        self._require(stated, "severity_weight", "needs statements")
+        taught = self.teacher is not None
+        self._require(taught or not self.teacher_weight, "teacher_weight", "needs a teacher")
+        self._require(taught or not self.teacher_start, "teacher_start", "needs a teacher")
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether anything is learnt from pairs of lines."""
+        return bool(self.identity_weight or self.severity_weight or self.teacher_weight)
 
     def _require(self, holds: bool, name: str, what: str) -> None:
         if not holds:

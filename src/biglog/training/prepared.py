@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from transformers import PreTrainedTokenizerFast
 
 from biglog.data.collators import Segments
 from biglog.data.corpus import Corpus, build_corpus, sampling_weights
-from biglog.errors import CheckpointError, InputError
+from biglog.errors import CheckpointError
 from biglog.tokenizer import load_tokenizer, train_tokenizer
 from biglog.training.arguments import PretrainArguments
+from biglog.training.corpora import read_corpus
+from biglog.training.distill import Teacher, initial_embeddings, special_rows
 from biglog.training.held_out import HeldOut, fit_bigram, fit_unigram, mark_left_out
 from biglog.training.line_order import LineOrder
+from biglog.training.objectives import (
+    Objectives,
+    prepare_objectives,
+    read_training_statements,
+    statement_lines,
+)
 from biglog.training.run_folder import RunFolder
-
-SMALLEST_CORPUS = 32
-"""Fewer distinct normal forms teach nothing; more likely the wrong files were given."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,9 @@ class Prepared:
         weights: How likely each of them is drawn, shape (segments,).
         held_out: Held-out lines by domain, tokenized, and their baseline.
         line_order: Windows of lines to learn their order from; None where it is not learnt.
+        objectives: Pairs of lines to learn from; None where nothing is.
+        start: What the token embeddings start as, shape (tokens, hidden); None to start at random.
+        statements: What became of the table of statements; None without one.
     """
 
     corpus: Corpus
@@ -41,17 +51,21 @@ class Prepared:
     weights: np.ndarray
     held_out: HeldOut
     line_order: LineOrder | None = None
+    objectives: Objectives | None = None
+    start: torch.Tensor | None = None
+    statements: dict[str, Any] | None = None
 
     @property
     def fingerprint(self) -> str:
         """A digest of what is trained on: equal if and only if that is."""
         order = [] if self.line_order is None else [self.line_order.fingerprint]
-        return "+".join([self.corpus.fingerprint, *order])
+        pairs = [] if self.objectives is None else [self.objectives.fingerprint]
+        return "+".join([self.corpus.fingerprint, *order, *pairs])
 
     @property
     def training_tokens(self) -> int:
-        """Tokens of all training lines together."""
-        return int(self.segments.lengths.sum())
+        """Tokens of all training lines together; estimated where only a sample is in memory."""
+        return round(int(self.segments.lengths.sum()) * self.corpus.forms / len(self.corpus.train))
 
 
 def prepare(arguments: PretrainArguments) -> Prepared:
@@ -61,19 +75,7 @@ def prepare(arguments: PretrainArguments) -> Prepared:
         InputError: Too little is left to train on.
         CheckpointError: The tokenizer cannot be used.
     """
-    corpus = build_corpus(
-        arguments.train_data,
-        data_root=arguments.data_root,
-        exclude=[*arguments.exclude, *arguments.eval_data],
-        leave_out=arguments.leave_out,
-        held_out_share=arguments.held_out_share,
-        cache_folder=arguments.corpus_cache,
-    )
-    if len(corpus.train) < SMALLEST_CORPUS:
-        raise InputError(
-            f"only {len(corpus.train)} distinct normal forms to train on, fewer than {SMALLEST_CORPUS}",
-            remedy="Give more logs: lines that differ in values only count once",
-        )
+    corpus, statements, account = _with_statements(arguments, read_corpus(arguments))
     lines = corpus.train["normal_form"].to_list()
     tokenizer = _tokenizer(arguments, lines)
     segments = Segments(
@@ -84,6 +86,7 @@ def prepare(arguments: PretrainArguments) -> Prepared:
     )
     # A line cut into windows is drawn as often as any other: its windows share its weight.
     weights = (weights / np.bincount(segments.line, minlength=len(lines)).clip(1))[segments.line]
+    teacher = None if arguments.teacher is None else Teacher(arguments.teacher, arguments.teacher_cache)
     order = LineOrder.prepare(arguments, corpus, segments, tokenizer) if arguments.line_order_weight else None
     return Prepared(
         corpus=corpus,
@@ -91,6 +94,11 @@ def prepare(arguments: PretrainArguments) -> Prepared:
         segments=segments,
         weights=weights,
         line_order=order,
+        objectives=prepare_objectives(arguments, corpus.train, statements, tokenizer, teacher)
+        if arguments.has_pairs
+        else None,
+        start=_start(arguments, tokenizer, teacher),
+        statements=account,
         held_out=HeldOut.build(
             _evaluation_lines(arguments, corpus),
             tokenizer,
@@ -101,6 +109,27 @@ def prepare(arguments: PretrainArguments) -> Prepared:
             bigram=fit_bigram(tokenizer, segments, weights),
         ),
     )
+
+
+def _with_statements(
+    arguments: PretrainArguments, corpus: Corpus
+) -> tuple[Corpus, pl.DataFrame | None, dict[str, Any] | None]:
+    """Returns the corpus with log statements among its training lines, the statements, and their account."""
+    if arguments.statements is None:
+        return corpus, None, None
+    path = Path(arguments.data_root) / arguments.statements
+    statements, account = read_training_statements(str(path), corpus.left_out["normal_form"])
+    return statement_lines(statements, corpus), statements, account | {"file": arguments.statements}
+
+
+def _start(
+    arguments: PretrainArguments, tokenizer: PreTrainedTokenizerFast, teacher: Teacher | None
+) -> torch.Tensor | None:
+    """Returns the token embeddings to start with, if a teacher gives them."""
+    if teacher is None or not arguments.teacher_start:
+        return None
+    rows = special_rows(tokenizer)
+    return initial_embeddings(teacher.vocabulary(tokenizer), arguments.hidden_size, rows, arguments.seed)
 
 
 def _evaluation_lines(arguments: PretrainArguments, corpus: Corpus) -> pl.DataFrame:

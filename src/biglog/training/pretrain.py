@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from pathlib import Path
@@ -15,12 +14,17 @@ from transformers.utils import logging as transformers_logging
 
 from biglog.data.collators import MaskedLanguageCollator, PackedRows
 from biglog.data.line_windows import MixedRows
+from biglog.data.shard_stream import ShardedRows
 from biglog.training.arguments import PretrainArguments
+from biglog.training.corpora import packed_rows, step_rows, training_steps
 from biglog.training.initial import initial_model
+from biglog.training.joint import JointModel, joint_model, without_joint_heads
+from biglog.training.objectives import JointCollator
 from biglog.training.prepared import Prepared, prepare
 from biglog.training.record import Clock, git_state, write_json
 from biglog.training.run_folder import RunFolder
 from biglog.training.run_record import run_record
+from biglog.training.trackers import trackers
 from biglog.training.trainer import PretrainingTrainer, Watch, training_arguments
 from modeling_biglog import BigLogForMaskedLM, BigLogForPreTraining
 
@@ -41,6 +45,7 @@ def pretrain(arguments: PretrainArguments) -> dict[str, Any]:
         OutputError: A checkpoint cannot be written; the last one stays as it was.
     """
     code, clock, folder = git_state(), Clock(), RunFolder(Path(arguments.output_path))
+    trackers(arguments.report_to)
     last = folder.last_checkpoint(resume=arguments.resume)
     folder.create()
     if arguments.threads:
@@ -53,32 +58,67 @@ def pretrain(arguments: PretrainArguments) -> dict[str, Any]:
     if last is not None:
         folder.check(arguments, fingerprint)
         clock = folder.read_clock(last)
+        if _is_first_process():
+            folder.drop_interrupted()
     elif _is_first_process():
         folder.begin(arguments, fingerprint, prepared.tokenizer)
-    model = initial_model(arguments, prepared.tokenizer)
+    model = _model(arguments, prepared)
     trainer = build_trainer(arguments, prepared, model, folder, clock)
     with folder.writing():
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
-    record = run_record(arguments, prepared, trainer, clock) | {"git": code}
+    result = _result(model)
+    record = run_record(arguments, prepared, trainer, result, clock) | {"git": code}
     if _is_first_process():
-        folder.save(model, prepared.tokenizer, arguments.name)
+        folder.save(result, prepared.tokenizer, arguments.name)
         write_json(folder.record_path, record)
         if arguments.record_path:
             write_json(Path(arguments.record_path), record)
     return record
 
 
-def _rows(arguments: PretrainArguments, prepared: Prepared, count: int) -> PackedRows | MixedRows:
+def _model(arguments: PretrainArguments, prepared: Prepared) -> BigLogForMaskedLM | BigLogForPreTraining:
+    """Returns what is trained: a model of ours, with heads for what is learnt from pairs where that is."""
+    model = initial_model(arguments, prepared.tokenizer)
+    if prepared.start is not None:
+        with torch.no_grad():
+            model.get_input_embeddings().weight.copy_(prepared.start)
+    if prepared.objectives is None:
+        return model
+    joint = joint_model(
+        model,
+        weights={
+            "tokens": arguments.tokens_weight,
+            "identity": arguments.identity_weight,
+            "severity": arguments.severity_weight,
+            "teacher": arguments.teacher_weight,
+        },
+        temperature=arguments.identity_temperature,
+        teacher_width=prepared.objectives.teacher_width,
+    )
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    joint.set_share(arguments.gradient_accumulation_steps * processes)
+    return joint
+
+
+def _result(
+    model: BigLogForMaskedLM | BigLogForPreTraining,
+) -> BigLogForMaskedLM | BigLogForPreTraining:
+    """Returns what a checkpoint holds of what was trained."""
+    if not isinstance(model, JointModel):
+        return model
+    has_order = bool(model.config.line_order_weight)
+    return without_joint_heads(model, BigLogForPreTraining if has_order else BigLogForMaskedLM)
+
+
+def _rows(
+    arguments: PretrainArguments, prepared: Prepared, count: int
+) -> PackedRows | ShardedRows | MixedRows:
     """Returns the rows of the whole run: packed lines, and windows of lines among them where order is
     learnt."""
-    lines = PackedRows(
-        prepared.segments,
-        prepared.weights,
-        rows=count,
-        row_length=arguments.row_length,
-        seed=arguments.seed,
+    lines = packed_rows(
+        arguments, prepared.corpus, prepared.tokenizer, prepared.segments, prepared.weights, count
     )
-    if prepared.line_order is None:
+    if prepared.line_order is None or isinstance(lines, ShardedRows):
         return lines
     return MixedRows(
         lines,
@@ -87,6 +127,17 @@ def _rows(arguments: PretrainArguments, prepared: Prepared, count: int) -> Packe
         row_length=arguments.row_length,
         seed=arguments.seed,
     )
+
+
+def _collator(arguments: PretrainArguments, prepared: Prepared) -> MaskedLanguageCollator | JointCollator:
+    rows = MaskedLanguageCollator(
+        prepared.tokenizer,
+        arguments.mlm_probability,
+        arguments.masking,
+        seed=arguments.seed,
+        line_order=prepared.line_order is not None,
+    )
+    return rows if prepared.objectives is None else JointCollator(rows, prepared.objectives)
 
 
 def _is_first_process() -> bool:
@@ -110,12 +161,9 @@ def build_trainer(
         clock: Counts its time and tokens.
     """
     settings = training_arguments(arguments)
-    world = max(1, settings.world_size)
-    rows_per_step = arguments.batch_size * arguments.gradient_accumulation_steps * world
-    steps = arguments.max_steps
-    if not steps:
-        row = arguments.row_length or float(prepared.segments.lengths.mean())
-        steps = max(1, math.ceil(arguments.epochs * prepared.training_tokens / row / rows_per_step))
+    rows_per_step = step_rows(arguments, settings.world_size)
+    length = float(prepared.segments.lengths.mean())
+    steps = training_steps(arguments, prepared.training_tokens, length, settings.world_size)
     settings.max_steps = steps
     trainer = PretrainingTrainer(
         prepared=prepared,
@@ -125,13 +173,7 @@ def build_trainer(
         args=settings,
         train_dataset=_rows(arguments, prepared, steps * rows_per_step),
         eval_dataset=[row for rows in prepared.held_out.rows.values() for row in rows],
-        data_collator=MaskedLanguageCollator(
-            prepared.tokenizer,
-            arguments.mlm_probability,
-            arguments.masking,
-            seed=arguments.seed,
-            line_order=prepared.line_order is not None,
-        ),
+        data_collator=_collator(arguments, prepared),
         callbacks=[Watch(folder)],
     )
     trainer.remove_callback(PrinterCallback)

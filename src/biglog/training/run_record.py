@@ -18,10 +18,14 @@ from modeling_biglog import BigLogForMaskedLM, BigLogForPreTraining
 
 
 def run_record(
-    arguments: PretrainArguments, prepared: Prepared, trainer: PretrainingTrainer, clock: Clock
+    arguments: PretrainArguments,
+    prepared: Prepared,
+    trainer: PretrainingTrainer,
+    result: BigLogForMaskedLM | BigLogForPreTraining,
+    clock: Clock,
 ) -> dict[str, Any]:
-    """Returns what a finished run's record says; the commit is left to be filled in."""
-    model: Any = trainer.accelerator.unwrap_model(trainer.model)
+    """Returns what a finished run's record says of its result; the commit is left to be filled in."""
+    model: Any = result.to(trainer.args.device)
     set_seed(arguments.seed + 1)
     untrained = BigLogForMaskedLM(model.config).to(model.device)
     history, used = trainer.state.log_history, clock.read()
@@ -31,7 +35,13 @@ def run_record(
         "name": arguments.name,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "arguments": arguments.to_dict()
-        | {"data_root": None, "output_path": None, "record_path": None, "corpus_cache": None},
+        | {
+            "data_root": None,
+            "output_path": None,
+            "record_path": None,
+            "corpus_cache": None,
+            "teacher_cache": None,
+        },
         "masking_version": MASKING_VERSION,
         "data": prepared.corpus.record()
         | {"train_tokens": prepared.training_tokens, "cut_lines": prepared.segments.cut_lines},
@@ -43,7 +53,9 @@ def run_record(
             "tokens_per_cpu_second": used["tokens"] / max(used["cpu_seconds"], 1e-9),
         },
         "curve": [
-            {k: entry[k] for k in ("step", "loss", "learning_rate")} for entry in history if "loss" in entry
+            {k: entry[k] for k in entry if k in ("step", "learning_rate") or k.startswith("loss")}
+            for entry in history
+            if "loss" in entry
         ],
         "evaluations": [
             {"step": entry["step"]}
@@ -58,6 +70,9 @@ def run_record(
             random_initialisation=prepared.held_out.score(untrained),
         ),
         **({} if order is None else {"line_order": order.record(model)}),
+        **({} if prepared.objectives is None else {"objectives": prepared.objectives.record}),
+        **({} if prepared.statements is None else {"statements": prepared.statements}),
+        "held_out_domains": sorted(arguments.leave_out),
         "hardware": hardware(),
         "versions": versions(),
     }

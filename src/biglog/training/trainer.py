@@ -15,6 +15,7 @@ from biglog.training.line_order import average_orders
 from biglog.training.prepared import Prepared
 from biglog.training.record import Clock
 from biglog.training.run_folder import RunFolder
+from biglog.training.trackers import trackers
 
 
 class PretrainingTrainer(Trainer):
@@ -24,13 +25,22 @@ class PretrainingTrainer(Trainer):
     def __init__(self, *, prepared: Prepared, folder: RunFolder, clock: Clock, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.prepared, self.folder, self.clock = prepared, folder, clock
+        self.add_callback(_LossSoFar(self))
+
+    def take_up_loss(self) -> None:
+        """Goes on with the loss that an interrupted run had summed up since its last point of the curve."""
+        unlogged = self.folder.read_unlogged(self.state.global_step)
+        if unlogged is not None:
+            self._globalstep_last_logged = int(unlogged["logged_step"])
+            self._tr_loss += float(unlogged["loss"])
 
     def training_step(
         self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
         """Counts tokens, and stops when the loss is no number."""
         pad = self.prepared.tokenizer.pad_token_id
-        self.clock.tokens += int((inputs["input_ids"] != pad).sum()) * self.args.world_size
+        read = [inputs["input_ids"], *inputs.get("pairs", {}).get("input_ids", [])]
+        self.clock.tokens += sum(int((ids != pad).sum()) for ids in read) * self.args.world_size
         loss = super().training_step(model, inputs, *args, **kwargs)
         if not torch.isfinite(loss):
             raise self.folder.diverged("loss", self.state.global_step + 1)
@@ -61,9 +71,33 @@ class PretrainingTrainer(Trainer):
         return {f"eval_{prefix}line_order_accuracy": mean["accuracy"] for prefix, mean in means.items()}
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
+        # The library deletes old checkpoints before anybody can tell that the new one is whole.
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self.args.save_total_limit = limit
+        # Every process has written its part when its loss has come in.
+        losses: Any = self.accelerator.gather(self._tr_loss.detach().reshape(1))
         if self.args.should_save:
-            self.folder.mark_whole(self.state.global_step, self.clock)
+            step, loss = self.state.global_step, float(losses.mean())
+            self.folder.write_unlogged(step, {"loss": loss, "logged_step": self._globalstep_last_logged})
+            self.folder.mark_whole(step, self.clock)
+            self.folder.drop_checkpoints(keep=limit)
+
+
+class _LossSoFar(TrainerCallback):
+    """Hands a resumed Trainer its sum of losses, which it sets to nought when training begins."""
+
+    def __init__(self, trainer: PretrainingTrainer) -> None:
+        self._trainer = trainer
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Does so at the first chance after that."""
+        if state.global_step:
+            self._trainer.take_up_loss()
 
 
 class Watch(TrainerCallback):
@@ -131,7 +165,7 @@ def training_arguments(arguments: PretrainArguments) -> TrainingArguments:
         save_strategy="steps",
         save_steps=arguments.save_steps,
         save_total_limit=arguments.save_total_limit,
-        report_to=arguments.report_to,
+        report_to=list(trackers(arguments.report_to)),
         disable_tqdm=not sys.stderr.isatty(),
         **optional,
     )
