@@ -10,7 +10,7 @@ import hashlib
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -157,7 +157,7 @@ def initial_embeddings(vectors: Vectors, width: int, special: Sequence[int], see
 
 def special_rows(tokenizer: PreTrainedTokenizerFast) -> list[int]:
     """Returns the ids of the tokens that no teacher can read."""
-    return [int(i) for i in tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS))]
+    return [cast(int, tokenizer.convert_tokens_to_ids(token)) for token in SPECIAL_TOKENS]
 
 
 def _resolved(name: str) -> str:

@@ -31,7 +31,7 @@ class JointModel(BigLogForPreTraining):
             it.
     """
 
-    _auto_class = None  # only the run itself loads it
+    _auto_class = None  # type: ignore[assignment]  # only the run itself loads it
 
     def __init__(self, config: BigLogConfig) -> None:
         super().__init__(config)

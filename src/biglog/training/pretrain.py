@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import set_seed
@@ -81,7 +81,7 @@ def _model(arguments: PretrainArguments, prepared: Prepared) -> BigLogForMaskedL
     model = initial_model(arguments, prepared.tokenizer)
     if prepared.start is not None:
         with torch.no_grad():
-            model.get_input_embeddings().weight.copy_(prepared.start)
+            cast(torch.nn.Embedding, model.get_input_embeddings()).weight.copy_(prepared.start)
     if prepared.objectives is None:
         return model
     joint = joint_model(

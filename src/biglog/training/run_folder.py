@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from biglog.errors import CheckpointError, InputError, OutputError
 from biglog.training.arguments import PretrainArguments
 from biglog.training.record import Clock, write_json
 
-_RUN, _CLOCK, _RECORD = "run.json", "clock.json", "record.json"
+_RUN, _CLOCK, _RECORD, _UNLOGGED = "run.json", "clock.json", "record.json", "unlogged.json"
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,33 @@ class RunFolder:
     def read_clock(self, checkpoint: Path) -> Clock:
         """Returns the time and tokens that a run had used at a checkpoint."""
         return Clock(**json.loads((checkpoint / _CLOCK).read_text(encoding="utf-8")))
+
+    def write_unlogged(self, step: int, unlogged: Mapping[str, float]) -> None:
+        """Writes beside a checkpoint what the next point of the loss curve needs of the steps before it."""
+        write_json(self.path / f"checkpoint-{step}" / _UNLOGGED, unlogged)
+
+    def read_unlogged(self, step: int) -> dict[str, float] | None:
+        """Returns what `write_unlogged` wrote; None if it wrote nothing."""
+        file = self.path / f"checkpoint-{step}" / _UNLOGGED
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+    def drop_checkpoints(self, *, keep: int | None) -> None:
+        """Deletes all whole checkpoints but the last ones.
+
+        Args:
+            keep: How many stay; None keeps all.
+        """
+        whole = self.whole_checkpoints()
+        for step in sorted(whole)[:-keep] if keep else []:
+            (whole[step] / _CLOCK).unlink(missing_ok=True)  # first of all, it is no longer whole
+            shutil.rmtree(whole[step], ignore_errors=True)
+
+    def drop_interrupted(self) -> None:
+        """Deletes checkpoints that were not written to the end, and results under temporary names."""
+        whole = set(self.whole_checkpoints().values())
+        for folder in [*self.path.glob("checkpoint-*"), *self.path.glob(".*.tmp")]:
+            if folder.is_dir() and folder not in whole:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def mark_whole(self, step: int, clock: Clock) -> None:
         """Marks a checkpoint as written to the end."""

@@ -25,7 +25,8 @@ def run_record(
     clock: Clock,
 ) -> dict[str, Any]:
     """Returns what a finished run's record says of its result; the commit is left to be filled in."""
-    model: Any = result.to(trainer.args.device)
+    model: Any = result
+    model.to(trainer.args.device)
     set_seed(arguments.seed + 1)
     untrained = BigLogForMaskedLM(model.config).to(model.device)
     history, used = trainer.state.log_history, clock.read()
