@@ -117,6 +117,11 @@ class Corpus:
             digest.update(part.write_csv().encode())
         return digest.hexdigest()
 
+    @property
+    def forms(self) -> int:
+        """Distinct normal forms to train on, in memory or not."""
+        return len(self.train)
+
     def record(self) -> dict[str, object]:
         """Returns what a run's record says about its data."""
         counts = self.train.group_by("domain").agg(forms=pl.len(), lines=pl.col("count").sum())
@@ -169,7 +174,7 @@ def build_corpus(
     left = [(source, count_source(source, cache)) for source in gone]
     parts = divide(read, unseen, left, held_out_share)
     if not len(parts.train):
-        raise nothing_left(root, kept, parts, bool(unseen or left))
+        raise nothing_left(root, kept, parts.found_forms, len(parts.held_out), bool(unseen or left))
     exclusions = [
         exclusion_record(
             source_record(source, int(counts["count"].sum()), len(counts)),
@@ -211,6 +216,11 @@ class Parts:
     left_out: pl.DataFrame
     found: pl.DataFrame
     dropped: tuple[int, ...]
+
+    @property
+    def found_forms(self) -> int:
+        """How many forms the sources have, those of blank lines left out."""
+        return len(_without([], self.found))
 
 
 Counted = Sequence[tuple[Source, pl.DataFrame]]
@@ -297,20 +307,21 @@ def sampling_weights(
     return probabilities
 
 
-def nothing_left(root: Path, kept: Sequence[Source], parts: Parts, excluded: bool) -> InputError:
+def nothing_left(root: Path, kept: Sequence[Source], found: int, held_out: int, excluded: bool) -> InputError:
     """Says why there is nothing to train on.
 
     Args:
         root: The data root.
         kept: Sources of domains that are not left out.
-        parts: What became of the lines.
+        found: How many normal forms they have, those of blank lines left out.
+        held_out: How many of them are held out.
         excluded: Whether anything was excluded or left out.
     """
     if not kept:
         problem, remedy = "every domain of the sources is left out", "Leave out fewer domains"
-    elif not len(_without([], parts.found)):
+    elif not found:
         problem, remedy = "the sources hold blank lines alone", "Give more sources"
-    elif len(parts.held_out) or not excluded:
+    elif held_out or not excluded:
         problem, remedy = "no line is left to train on: all are held out", "Lower held_out_share"
     else:
         problem = "no line is left to train on: what is excluded holds every normal form of the sources"
