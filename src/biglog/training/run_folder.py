@@ -16,6 +16,7 @@ from biglog.errors import CheckpointError, InputError, OutputError
 from biglog.training.arguments import PretrainArguments
 from biglog.training.record import Clock, write_json
 
+_FULL_DISK = ("PytorchStreamWriter", "inline_container", "iostream error")
 _RUN, _CLOCK, _RECORD, _UNLOGGED = "run.json", "clock.json", "record.json", "unlogged.json"
 
 
@@ -161,8 +162,8 @@ class RunFolder:
         except (OSError, SafetensorError) as error:
             raise self._unwritten(str(error)) from error
         except RuntimeError as error:
-            # What torch.save raises when the disk is full; it has no class of its own.
-            if "PytorchStreamWriter" not in str(error) and "inline_container" not in str(error):
+            # What torch.save raises when the disk is full has no class of its own, and several wordings.
+            if not any(words in str(error) for words in _FULL_DISK):
                 raise
             raise self._unwritten("the file is not complete") from error
 
