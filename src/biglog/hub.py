@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 
 from biglog.checkpoints import DEFAULT_CHECKPOINT
 from biglog.errors import BigLogError, CheckpointError, InputError, OutputError
-from biglog.repository import CARD, assemble, check_repo_id, find_checkpoint, save_to_cache
+from biglog.repository import (
+    CARD,
+    assemble,
+    check_repo_id,
+    find_checkpoint,
+    repository_files,
+    save_to_cache,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -134,7 +141,7 @@ def publish(
     check_card(source / CARD)
     with tempfile.TemporaryDirectory(prefix="biglog-publish-") as scratch:
         folder = assemble(source, Path(scratch) / "repo", bert=bert)
-        files = tuple(RepoFile(path.name, path.stat().st_size) for path in sorted(folder.iterdir()))
+        files = tuple(RepoFile(name, (folder / name).stat().st_size) for name in repository_files(folder))
         commit, changed = None, False
         if not dry_run:
             title = message or f"Publish {source.name}" + (" as BERT" if bert else "")

@@ -32,6 +32,14 @@ if TYPE_CHECKING:
 WEIGHTS, TOKENIZER, CARD = "model.safetensors", "tokenizer.json", "README.md"
 REQUIRED_FILES = ("config.json", WEIGHTS, TOKENIZER, "tokenizer_config.json")
 OPTIONAL_FILES = (CARD, "LICENSE", "special_tokens_map.json", "vocab.txt")
+POOLING = "1_Pooling/config.json"
+SENTENCE_FILES = (
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    POOLING,
+)
+"""What sentence-transformers wants to know: the line embedding is the mean over the attended tokens."""
 _LFS_BYTES = 10 * 2**20
 
 
@@ -281,7 +289,8 @@ def _refuse_to_overwrite(target: Path, force: bool) -> None:
             "this is a file, and a folder is to be written", where=target, remedy="Give another name"
         )
     held = {path.name for path in target.iterdir()} if target.is_dir() else set()
-    if held and not force and not (held <= _known_names() and "config.json" in held):
+    known = {name.partition("/")[0] for name in _known_names()}
+    if held and not force and not (held <= known and "config.json" in held):
         raise OutputError(
             "the folder is not empty, and holds something other than a checkpoint of ours",
             where=target,
@@ -332,14 +341,45 @@ def _fill(stage: Path, source: Path, as_bert_from: BigLogPreTrainedModel | None)
     for name in (*REQUIRED_FILES, *OPTIONAL_FILES):
         if (source / name).is_file() and not (as_bert_from is not None and name in ("config.json", WEIGHTS)):
             shutil.copyfile(source / name, stage / name)
+    config = _read_config(source)
+    for name, content in _sentence_files(source, config).items():
+        (stage / name).parent.mkdir(exist_ok=True)
+        (stage / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     if as_bert_from is not None:
         _save_model(modeling_biglog.as_bert(as_bert_from), stage)
         return
-    config = _read_config(source)
     config["auto_map"] = _auto_map(config)
     for path in _code_files(config["auto_map"]):
         shutil.copyfile(path, stage / path.name)
     (stage / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _sentence_files(source: Path, config: dict[str, Any]) -> dict[str, object]:
+    """Returns the files of sentence-transformers, by name: encoder, masked mean, lines cut as ours are."""
+    path = source / "tokenizer_config.json"
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"the tokenizer's settings cannot be read ({error})", where=path) from error
+    longest = min(int(told.get("model_max_length") or 10**6), int(config["max_position_embeddings"]))
+    parts = (("", "Transformer"), (POOLING.partition("/")[0], "Pooling"))
+    modules = [
+        {"idx": at, "name": str(at), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for at, (path, kind) in enumerate(parts)
+    ]
+    pooling = {"word_embedding_dimension": config["hidden_size"], "pooling_mode_mean_tokens": True}
+    others = ("cls_token", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
+    return {
+        "modules.json": modules,
+        "sentence_bert_config.json": {"max_seq_length": longest, "do_lower_case": False},
+        "config_sentence_transformers.json": {"prompts": {}, "similarity_fn_name": "cosine"},
+        POOLING: pooling | {f"pooling_mode_{name}": False for name in others},
+    }
+
+
+def repository_files(folder: Path) -> list[str]:
+    """Returns the files of a repository in a folder, by their path in it, sorted."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def _auto_map(config: dict[str, Any]) -> dict[str, str]:
@@ -369,11 +409,11 @@ def _code_files(auto_map: dict[str, str]) -> list[Path]:
 
 
 def _known_names() -> set[str]:
-    """Returns the names a file of a repository of ours can have."""
+    """Returns the paths a file of a repository of ours can have."""
     import modeling_biglog
 
     code = {path.name for path in Path(modeling_biglog.__file__).parent.glob("*_biglog.py")}
-    return {*REQUIRED_FILES, *OPTIONAL_FILES, *code}
+    return {*REQUIRED_FILES, *OPTIONAL_FILES, *SENTENCE_FILES, *code}
 
 
 def _save_model(model: PreTrainedModel, folder: Path) -> None:
@@ -392,16 +432,17 @@ def _settle(stage: Path, target: Path) -> None:
     if not target.exists():
         stage.rename(target)
         return
-    fresh = {path.name for path in stage.iterdir()}
-    for name in _known_names() - fresh:
+    fresh = repository_files(stage)
+    for name in _known_names().difference(fresh):
         (target / name).unlink(missing_ok=True)
-    for name in sorted(fresh):
+    for name in fresh:
+        (target / name).parent.mkdir(exist_ok=True)
         (stage / name).replace(target / name)
 
 
 def _settle_in_cache(stage: Path, repo: Path) -> Path:
     """Moves a complete folder into the cache; the branch is named last, so nobody sees a part of it."""
-    blobs = {path.name: _blob_id(path) for path in sorted(stage.iterdir())}
+    blobs = {name: _blob_id(stage / name) for name in repository_files(stage)}
     commit = hashlib.sha1("".join(f"{blob} {name}\n" for name, blob in blobs.items()).encode()).hexdigest()
     snapshot = repo / "snapshots" / commit
     for folder in (repo / "blobs", repo / "refs", snapshot):
@@ -411,7 +452,8 @@ def _settle_in_cache(stage: Path, repo: Path) -> Path:
         if not kept.is_file() or _blob_id(kept, large=len(blob) == 64) != blob:
             (stage / name).replace(kept)
         link = stage / f"{name}.link"
-        link.symlink_to(Path("..") / ".." / "blobs" / blob)
+        link.symlink_to(Path(*[".."] * (2 + name.count("/")), "blobs", blob))
+        (snapshot / name).parent.mkdir(exist_ok=True)
         link.replace(snapshot / name)
     (stage / "main").write_text(commit, encoding="ascii")
     (stage / "main").replace(repo / "refs" / "main")
