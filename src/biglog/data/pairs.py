@@ -88,7 +88,8 @@ class StatementPairs:
         return self._filled(parts, kinds, rng), self._filled(parts, others, rng)
 
     def twin(self, template: str, rng: np.random.Generator) -> str | None:
-        """Changes one constant word of a template, so that it is another event; None if it has none."""
+        """Changes one constant word of a template, so that it is another event; None if there is no such
+        word, or the same was drawn."""
         words = template.split(" ")
         constant = [i for i, word in enumerate(words) if WILDCARD not in word and len(word) > 1]
         if not constant:
@@ -104,7 +105,8 @@ class StatementPairs:
             words.insert(at, other)
         else:
             words.append(other + ("=" if rng.random() < 0.5 else " ") + WILDCARD)
-        return " ".join(words)
+        changed = " ".join(words)
+        return None if changed == template else changed
 
     def _filled(self, parts: Sequence[str], kinds: np.ndarray, rng: np.random.Generator) -> str:
         text = parts[0]

@@ -1,0 +1,258 @@
+"""Objectives on pairs of lines: their batches, their losses, and what is left of them in a checkpoint."""
+
+import dataclasses
+
+import polars as pl
+import pytest
+import torch
+from checkpoints import TINY
+from data_path import LINES
+from test_pretrain import SMOKE
+from transformers import AutoModel, AutoTokenizer
+
+from biglog.errors import CheckpointError, InputError
+from biglog.tokenizer import load_tokenizer
+from biglog.training.arguments import PretrainArguments
+from biglog.training.distill import Teacher, initial_embeddings, readable, special_rows
+from biglog.training.folds import fold_runs, folds
+from biglog.training.joint import JointModel, info_nce, joint_model, without_joint_heads
+from biglog.training.objectives import UNKNOWN, read_training_statements, statement_lines
+from biglog.training.prepared import prepare
+from biglog.training.pretrain import pretrain
+from modeling_biglog import BigLogForMaskedLM
+
+STATEMENTS = str(LINES.parent / "statements.csv")
+WEIGHTS = {"tokens": 0.5, "identity": 1.0, "severity": 0.5, "teacher": 1.0}
+
+
+def joint(output, **changes):
+    settings = {
+        "output_path": str(output),
+        "train_data": [f"{LINES}/*.log"],
+        "statements": STATEMENTS,
+        "event_groups": True,
+        "identity_weight": 1.0,
+        "identity_pairs": 8,
+        "severity_weight": 0.5,
+        "teacher": str(TINY),
+        "teacher_weight": 1.0,
+        "teacher_start": True,
+        "tokens_weight": 0.5,
+        "max_steps": 6,
+        "save_steps": 3,
+        "logging_steps": 1,
+        "eval_steps": 0,
+    }
+    return PretrainArguments.from_yaml(SMOKE, **(settings | changes))
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    return prepare(joint(tmp_path_factory.mktemp("prepared")))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    output = tmp_path_factory.mktemp("joint")
+    return output, pretrain(joint(output))
+
+
+def test_a_checkpoint_holds_nothing_but_the_models_own_weights(run):
+    output, record = run
+    model, info = BigLogForMaskedLM.from_pretrained(output / "tiny-biglog", output_loading_info=True)
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
+    assert not [name for name in model.config.to_dict() if name.startswith("joint_")]
+    assert record["objectives"]["statements"] == 10  # one of the projects is for validation
+    assert record["objectives"]["teacher"]["name"] == str(TINY)
+    assert record["statements"]["distinct"] == 10
+    tokenizer = AutoTokenizer.from_pretrained(output / "tiny-biglog")
+    encoded = tokenizer("generating core.2275", return_tensors="pt")
+    assert AutoModel.from_pretrained(output / "tiny-biglog")(**encoded).pooler_output.shape == (1, 32)
+
+
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(run, tmp_path):
+    pretrain(joint(tmp_path))
+    (tmp_path / "record.json").unlink()
+    for step in sorted(tmp_path.glob("checkpoint-*"))[1:]:
+        for file in sorted(step.iterdir()):
+            file.unlink()
+        step.rmdir()
+    pretrain(joint(tmp_path, resume=True))
+    one = BigLogForMaskedLM.from_pretrained(run[0] / "tiny-biglog").state_dict()
+    other = BigLogForMaskedLM.from_pretrained(tmp_path / "tiny-biglog").state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_batch_is_a_function_of_its_number(prepared):
+    one, again, other = (prepared.objectives.batch(number) for number in (3, 3, 4))
+    assert all(torch.equal(a, b) for a, b in zip(one["input_ids"], again["input_ids"], strict=True))
+    shapes = [[tuple(ids.shape) for ids in batch["input_ids"]] for batch in (one, other)]
+    assert shapes[0] != shapes[1] or not torch.equal(one["input_ids"][0], other["input_ids"][0])
+
+
+def test_lines_of_a_batch_stand_where_it_says(prepared):
+    objectives = prepared.objectives
+    drawn, batch = objectives.draw(5), objectives.batch(5)
+    rows = [
+        row[mask.bool()].tolist()
+        for ids, masks in zip(batch["input_ids"], batch["attention_mask"], strict=True)
+        for row, mask in zip(ids, masks, strict=True)
+    ]
+    texts = [pair.first for pair in drawn] + [pair.second for pair in drawn]
+    assert [rows[place] for place in batch["place"]] == objectives._tokens(texts)
+    known = [pair.statement >= 0 and objectives.severe[pair.statement] for pair in drawn]
+    assert [value for value in batch["severe"].tolist() if value != UNKNOWN] == [
+        float(value) for value in known if value is not False
+    ]
+    assert len(batch["taught"]) == len(batch["teacher"]) > 0
+
+
+def test_equal_lines_are_no_negatives():
+    lines = torch.nn.functional.normalize(
+        torch.tensor([[1.0, 0], [1, 0], [0, 1], [1, 0], [1, 0], [0, 1]]), dim=-1
+    )
+    none, alike = torch.zeros(3, 3, dtype=torch.bool), torch.zeros(3, 3, dtype=torch.bool)
+    alike[0, 1] = alike[1, 0] = True
+    assert info_nce(lines, alike, 0.1) < 1e-3 < info_nce(lines, none, 0.1)
+
+
+def test_info_nce_is_the_formula():
+    lines = torch.nn.functional.normalize(
+        torch.randn(6, 5, generator=torch.Generator().manual_seed(0)), dim=-1
+    )
+    likeness = (lines[:3] @ lines[3:].T / 0.2).exp()
+    forth = -(likeness.diag() / likeness.sum(1)).log().mean()
+    back = -(likeness.diag() / likeness.sum(0)).log().mean()
+    none = torch.zeros(3, 3, dtype=torch.bool)
+    assert info_nce(lines, none, 0.2) == pytest.approx(float((forth + back) / 2), abs=1e-6)
+
+
+def test_without_pairs_the_loss_is_that_of_tokens(prepared):
+    start = BigLogForMaskedLM.from_pretrained(TINY)
+    model = joint_model(start, weights=WEIGHTS, temperature=0.1, teacher_width=32)
+    ids = torch.tensor([[7, 20, 21, 22, 8]])
+    labels = torch.tensor([[-100, 20, -100, 22, -100]])
+    start.eval(), model.eval()
+    expected = start(input_ids=ids, labels=labels).loss
+    assert torch.allclose(model(input_ids=ids, labels=labels).loss, expected)
+    back = without_joint_heads(model, BigLogForMaskedLM).state_dict()
+    assert all(torch.equal(value, back[name]) for name, value in start.state_dict().items())
+
+
+def test_micro_batches_add_up_to_their_mean(prepared):
+    start = BigLogForMaskedLM.from_pretrained(TINY)
+    model = joint_model(start, weights=WEIGHTS | {"tokens": 0.0}, temperature=0.1, teacher_width=32).eval()
+    pairs = [_within(prepared.objectives.batch(number), len(load_tokenizer(TINY))) for number in (0, 1)]
+    ids, labels = torch.tensor([[7, 20, 8]]), torch.tensor([[-100, 20, -100]])
+    alone = [model(input_ids=ids, labels=labels, pairs=each).loss.item() for each in pairs]
+    model.set_share(2)
+    halves = [model(input_ids=ids, labels=labels, pairs=each).loss.item() for each in pairs]
+    assert sum(halves) == pytest.approx(sum(alone) / 2, rel=1e-5)
+
+
+def _within(batch, size):
+    """The same batch for another vocabulary."""
+    return batch | {"input_ids": [ids % size for ids in batch["input_ids"]]}
+
+
+def test_the_teacher_reads_each_text_once(tmp_path):
+    teacher = Teacher(str(TINY), tmp_path)
+    first = teacher.embed(["Connection lost", "Device opened", "Connection lost"])
+    assert (first[0] == first[2]).all()
+    assert (first[0] != first[1]).any()
+    again = Teacher(str(TINY), tmp_path)
+    again._model = None  # whatever it says now, it has said before
+    assert (again.embed(["Device opened"])[0] == first[1]).all()
+    for file in tmp_path.glob("teacher-*.parquet"):
+        file.write_bytes(b"damaged")
+    assert Teacher(str(TINY), tmp_path).embed(["Device opened"])[0] == pytest.approx(first[1], abs=1e-6)
+
+
+def test_a_teacher_that_is_not_there_is_named():
+    with pytest.raises(CheckpointError, match="not installed"):
+        Teacher("package:no_such_package/model")
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
+        Teacher("/no/such/folder")
+
+
+def test_the_vocabulary_starts_as_the_teachers(prepared):
+    tokenizer = load_tokenizer(TINY)
+    vectors = Teacher(str(TINY)).vocabulary(tokenizer)
+    table = initial_embeddings(vectors, 16, special_rows(tokenizer), seed=0)
+    assert table.shape == (len(tokenizer), 16)
+    assert float(table.std()) == pytest.approx(0.022, abs=0.005)
+    assert torch.equal(table, initial_embeddings(vectors, 16, special_rows(tokenizer), seed=0))
+
+
+def test_a_teacher_reads_words_for_mask_tokens():
+    assert readable("port [NUM] of [IP]") == "port a number of an ip address"
+    assert readable("") == "nothing"
+
+
+def test_statements_are_training_lines_and_nothing_held_out(prepared):
+    train = prepared.corpus.train
+    assert {"statements"} < set(train["domain"])
+    held = set(prepared.corpus.held_out["normal_form"])
+    assert not held & set(train["normal_form"])
+
+
+def test_statements_near_a_left_out_form_are_dropped():
+    tested = pl.Series(["Region [NUM] created", "Opened device [FILE]"])
+    kept, account = read_training_statements(STATEMENTS, tested)
+    assert account["near_left_out"] > 0
+    assert not {"Region <*> created", "Opened device <*>"} & set(kept["template"])
+    without = read_training_statements(STATEMENTS, tested.head(0))[0]
+    assert {"Region <*> created", "Opened device <*>"} & set(without["template"])
+
+
+def test_a_statement_that_is_held_out_does_not_come_back(prepared):
+    corpus = prepared.corpus
+    held = corpus.held_out.head(1)
+    statements, _ = read_training_statements(STATEMENTS, held["normal_form"].head(0))
+    smuggled = statements.head(1).with_columns(template=held["normal_form"])
+    assert held["normal_form"][0] not in set(statement_lines(smuggled, corpus).train["normal_form"])
+
+
+def test_every_domain_is_left_out_once():
+    parts = folds(4)
+    assert sorted(name for part in parts for name in part) == sorted(
+        name for part in folds(1) for name in part
+    )
+    assert all(len(part) == 4 for part in parts)
+
+
+def test_runs_of_folds_have_folders_and_seeds_of_their_own(tmp_path):
+    runs = list(fold_runs(joint(tmp_path), seeds=[0, 1]))
+    assert len(runs) == len({arguments.output_path for _, arguments in runs}) == 8
+    assert {arguments.seed for _, arguments in runs} == {0, 1}
+    assert {name for _, arguments in runs for name in arguments.leave_out} == {
+        n for part in folds() for n in part
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"statements": None, "event_groups": False}, "identity_weight needs statements or events"),
+        ({"statements": None, "identity_weight": 0.0}, "severity_weight needs statements"),
+        ({"teacher": None, "teacher_start": False}, "teacher_weight needs a teacher"),
+        ({"identity_temperature": 0.0}, "identity_temperature must be positive"),
+        ({"identity_pairs": 1}, "identity_pairs must be more than one"),
+        ({"event_share": 1.5}, "event_share must lie between 0 and 1"),
+    ],
+)
+def test_objectives_that_lack_something_are_refused(tmp_path, changes, problem):
+    with pytest.raises(InputError, match=problem):
+        joint(tmp_path, **changes)
+
+
+def test_labels_of_an_unlabelled_domain_are_refused(tmp_path):
+    arguments = dataclasses.replace(joint(tmp_path), event_labels=("HDFS",), data_root=str(tmp_path))
+    with pytest.raises(InputError):
+        prepare(arguments)
+
+
+def test_the_joint_model_is_none_of_the_payload(run):
+    assert JointModel._auto_class is None
+    assert not list((run[0] / "tiny-biglog").glob("*.py"))
