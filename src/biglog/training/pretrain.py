@@ -66,7 +66,7 @@ def pretrain(arguments: PretrainArguments) -> dict[str, Any]:
     trainer = build_trainer(arguments, prepared, model, folder, clock)
     with folder.writing():
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
-    result = _result(model)
+    result = _result(model, prepared)
     record = run_record(arguments, prepared, trainer, result, clock) | {"git": code}
     if _is_first_process():
         folder.save(result, prepared.tokenizer, arguments.name)
@@ -101,13 +101,13 @@ def _model(arguments: PretrainArguments, prepared: Prepared) -> BigLogForMaskedL
 
 
 def _result(
-    model: BigLogForMaskedLM | BigLogForPreTraining,
+    model: BigLogForMaskedLM | BigLogForPreTraining, prepared: Prepared
 ) -> BigLogForMaskedLM | BigLogForPreTraining:
     """Returns what a checkpoint holds of what was trained."""
     if not isinstance(model, JointModel):
         return model
-    has_order = bool(model.config.line_order_weight)
-    return without_joint_heads(model, BigLogForPreTraining if has_order else BigLogForMaskedLM)
+    kind = BigLogForMaskedLM if prepared.line_order is None else BigLogForPreTraining
+    return without_joint_heads(model, kind)
 
 
 def _rows(
