@@ -12,13 +12,16 @@ from biglog.data.statements.trees import chain_of, children_of, line_of, matches
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-HINT: Final = re.compile(rb"log|zap|\.(?:Debug|Info|Warn|Error|Fatal)", re.IGNORECASE)
+HINT: Final = re.compile(
+    rb"\.(?:Trace|Debug|Info|Notice|Warn|Error|Critical|Fatal|DPanic|Panic|Print|Exit|Msg|Log)\w*\([^)]"
+)
 """A file without this has no log call."""
 
 _QUERY: Final = """
-(call_expression
+((call_expression
   function: (selector_expression operand: (_) @object field: (field_identifier) @name)
-  arguments: (argument_list) @arguments) @call
+  arguments: (argument_list (_)) @arguments) @call
+ (#match? @name "^(Trace|Debug|Info|Notice|Warn|Error|Critical|Fatal|DPanic|Panic|Print|Exit|Msg|Log$)"))
 """
 _LOGGER: Final = re.compile(
     r"^(?:log|logger|lg|lgr|klog|glog|plog|slog|clog|logrus|zaplog|sugar|sugared|logging|tflog|ctxlog|hclog|logr"

@@ -22,11 +22,15 @@ from biglog.data.statements.trees import chain_of, children_of, line_of, matches
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-HINT: Final = re.compile(rb"log", re.IGNORECASE)
+HINT: Final = re.compile(rb"log\w*(?:\(\))?\s*\.\s*\w", re.IGNORECASE)
 """A file without this has no log call."""
 
 _QUERY: Final = """
-(method_invocation object: (_) @object name: (identifier) @name arguments: (argument_list) @arguments) @call
+((method_invocation object: (_) @object name: (identifier) @name arguments: (argument_list) @arguments) @call
+ (#any-of? @name
+  "trace" "debug" "info" "warn" "warning" "error" "fatal" "severe" "config" "fine" "finer" "finest"
+  "critical" "notice" "tracef" "debugf" "infof" "warnf" "errorf" "fatalf" "tracev" "debugv" "infov" "warnv" "errorv" "fatalv"
+  "log" "logf" "logv" "logp" "logrb"))
 (field_declaration declarator: (variable_declarator name: (identifier) @constant value: (_) @value)) @field
 """
 _LOGGER: Final = re.compile(

@@ -21,15 +21,19 @@ from biglog.data.statements.trees import chain_of, children_of, line_of, matches
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-HINT: Final = re.compile(rb"console|log|debug", re.IGNORECASE)
+HINT: Final = re.compile(rb"console\s*\.|log\w*(?:\(\))?\s*\.|debug", re.IGNORECASE)
 """A file without this has no log call."""
 
 _QUERY: Final = """
-(call_expression
+((call_expression
   function: (member_expression object: (_) @object property: (property_identifier) @name)
   arguments: (arguments) @arguments) @call
-(call_expression function: (identifier) @function arguments: (arguments) @arguments) @call
-(variable_declarator name: (identifier) @variable value: (call_expression) @value)
+ (#any-of? @name
+  "trace" "silly" "debug" "verbose" "http" "info" "notice" "warn" "warning" "error" "fatal" "critical" "log"))
+((call_expression function: (identifier) @function arguments: (arguments) @arguments) @call
+ (#match? @function "(debug|[dD]ebug\\w*|log\\w*|trace|error|warn|info)$"))
+((variable_declarator name: (identifier) @variable value: (call_expression) @value)
+ (#match? @value "debug|Debug"))
 """
 _LOGGER: Final = re.compile(
     r"^(?:_?(?:log|logger|console|winston|pino|bunyan|logging|LOGGER|LOG)|\w+(?:Log|Logger|_log|_logger))$"

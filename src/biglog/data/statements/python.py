@@ -11,7 +11,10 @@ from typing import Final
 from biglog.data.statements.calls import Argument, Call, Found, Part, argument, braces, has_braces, printf
 from biglog.data.statements.levels import normal_level
 
-HINT: Final = re.compile(rb"log|warn", re.IGNORECASE)
+HINT: Final = re.compile(
+    rb"\.(?:trace|debug|info|success|notice|warning|warn|error|exception|critical|fatal|log|msg|warn_explicit)\s*\("
+    rb"|\bwarn\s*\("
+)
 """A file without this has no log call."""
 
 _METHODS: Final = frozenset(
@@ -63,23 +66,48 @@ def python_calls(data: bytes, module: str) -> Found:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes of other people's code
         tree = ast.parse(data)
-    finder = _Finder(module, tree)
-    finder.visit(tree)
-    return Found(sorted(finder.calls, key=lambda call: call.line))
+    reader = _Reader(module, tree)
+    calls = (reader.call(node, scopes) for node, scopes in reader.nodes)
+    return Found(sorted((call for call in calls if call is not None), key=lambda call: call.line))
 
 
-class _Finder(ast.NodeVisitor):
-    """Collects calls; knows what names of the function and of the module were assigned once."""
+_Scopes = tuple[ast.AST, ...]
+
+
+class _Reader:
+    """Reads calls; knows what names of the function and of the module were assigned once.
+
+    Attributes:
+        nodes: Every call, with the module and the functions it is in.
+    """
 
     def __init__(self, module: str, tree: ast.Module) -> None:
-        self.calls: list[Call] = []
+        self.nodes: list[tuple[ast.Call, _Scopes]] = []
         self._module = module
         self._loguru = self._structlog = False
         self._warn_names: set[str] = set()
         self._loggers: dict[str, str | None] = {}
-        self._scopes: list[dict[str, list[ast.expr]]] = [_assigned(tree)]
-        for node in ast.walk(tree):
-            self._look_at(node)
+        self._values: dict[ast.AST, dict[str, list[ast.expr]]] = {}
+        self._scopes: _Scopes = ()
+        self._walk(tree)
+
+    def _walk(self, tree: ast.Module) -> None:
+        """Goes through the whole tree once."""
+        waiting: list[tuple[ast.AST, _Scopes]] = [(tree, (tree,))]
+        while waiting:
+            node, scopes = waiting.pop()
+            if isinstance(node, ast.Call):
+                self.nodes.append((node, scopes))
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                scopes = (*scopes, node)
+            else:
+                self._look_at(node)
+            for name in node._fields:
+                value = getattr(node, name, None)
+                if isinstance(value, list):
+                    waiting += [(one, scopes) for one in value if isinstance(one, ast.AST)]
+                elif isinstance(value, ast.AST) and value._fields:
+                    waiting.append((value, scopes))
 
     def _look_at(self, node: ast.AST) -> None:
         """Takes note of imports and of variables that hold loggers."""
@@ -106,22 +134,14 @@ class _Finder(ast.NodeVisitor):
             self._loguru |= name.partition(".")[0] == "loguru"
             self._structlog |= name.partition(".")[0] == "structlog"
 
-    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        """Enters a function: what it assigns is known inside."""
-        self._scopes.append(_assigned(node))
-        self.generic_visit(node)
-        self._scopes.pop()
+    def call(self, node: ast.Call, scopes: _Scopes) -> Call | None:
+        """The log call that a call is, if it is one.
 
-    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815 - the name that ast calls
-
-    def visit_Call(self, node: ast.Call) -> None:
-        """Takes in a call, if it logs."""
-        found = self._log_call(node)
-        if found is not None:
-            self.calls.append(found)
-        self.generic_visit(node)
-
-    def _log_call(self, node: ast.Call) -> Call | None:
+        Args:
+            node: The call.
+            scopes: The module and the functions it is in, outermost first.
+        """
+        self._scopes = scopes
         method = _last_name(node.func)
         if isinstance(node.func, ast.Name) and method in self._warn_names:
             return self._warning(node, method)
@@ -226,8 +246,10 @@ class _Finder(ast.NodeVisitor):
     def _value(self, name: ast.Name) -> ast.expr | None:
         """What a name stands for, where it was assigned once, a string that can be read."""
         for scope in reversed(self._scopes):
-            if name.id in scope:
-                values = scope[name.id]
+            if scope not in self._values:
+                self._values[scope] = _assigned(scope)
+            if name.id in self._values[scope]:
+                values = self._values[scope][name.id]
                 single = len(values) == 1 and isinstance(
                     values[0], ast.Constant | ast.JoinedStr | ast.BinOp | ast.Call
                 )
