@@ -80,10 +80,10 @@ def test_a_checkpoint_goes_only_when_a_later_one_is_whole(tmp_path):
 
 
 def test_a_disk_that_fills_up_later_spares_the_checkpoint_before(tmp_path):
-    """A file system of 450 kB has room for one checkpoint and not for two."""
+    """A file system of 700 kB has room for one checkpoint and not for two."""
     words = " ".join(command(tmp_path, "--max_steps", "6", "--save_steps", "2", "--eval_steps", "0"))
     script = IN_A_SMALL_FILE_SYSTEM.format(
-        kilobytes=450, folder=tmp_path, root=ROOT, command=words, python=sys.executable
+        kilobytes=700, folder=tmp_path, root=ROOT, command=words, python=sys.executable
     )
     done = subprocess.run(["unshare", "-Urm", "sh", "-c", script], capture_output=True, text=True)
     if "unshare" in done.stderr or done.returncode == 77:
