@@ -134,15 +134,18 @@ class _Lines:
     def shares(self, asked: pl.DataFrame, known: pl.DataFrame) -> NDArray[np.float64]:
         """For each asked line the share of the nearest known ones that have its event, shape (asked,)."""
         codes, places = np.unique(self._code[known["row"].to_numpy()], return_inverse=True)
-        ours, theirs = asked["event"].to_numpy(), known["event"].to_numpy()
-        rows = self._code[asked["row"].to_numpy()]
+        rows, which = np.unique(self._code[asked["row"].to_numpy()], return_inverse=True)
+        theirs, ours = known["event"].to_numpy(), asked["event"].to_numpy()
+        # Known lines of each event at each distinct vector, shape (codes, events).
+        shape = (len(codes), int(max(theirs.max(), ours.max(initial=0))) + 1)
+        events = sparse.csr_matrix((np.ones(len(theirs)), (places, theirs)), shape=shape)
         found = np.empty(len(asked))
-        for start in range(0, len(asked), _CHUNK):
-            end = start + _CHUNK
-            cosines = self._space.cosines(rows[start:end], codes)
-            nearest = (cosines >= cosines.max(axis=1, keepdims=True) - TIE)[:, places]
-            right = nearest & (ours[start:end, None] == theirs)
-            found[start:end] = right.sum(axis=1) / nearest.sum(axis=1)
+        for start in range(0, len(rows), _CHUNK):
+            cosines = self._space.cosines(rows[start : start + _CHUNK], codes)
+            nearest = sparse.csr_matrix(cosines >= cosines.max(axis=1, keepdims=True) - TIE) @ events
+            here = np.flatnonzero((which >= start) & (which < start + _CHUNK))
+            right = np.asarray(nearest[which[here] - start, ours[here]]).ravel()
+            found[here] = right / np.asarray(nearest.sum(axis=1)).ravel()[which[here] - start]
         return found
 
 
@@ -221,6 +224,6 @@ def _spread(counts: pl.DataFrame, name: str, within: list[str]) -> dict[str, flo
     counts = counts.with_columns(all=pl.lit(0))
     return {
         "mean": mean([])[name].item(),
-        "seed_sd": mean(["seed"])[name].std(),  # type: ignore[dict-item]
-        "run_sd": mean(["run"])[name].std(),  # type: ignore[dict-item]
+        "seed_sd": mean(["seed"])[name].std(),
+        "run_sd": mean(["run"])[name].std(),
     }

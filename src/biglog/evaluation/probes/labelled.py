@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from biglog.data.archives.catalog import find_files
+from biglog.data.archives.catalog import DomainFiles, find_files
 from biglog.data.tables.ground_truth import read_ground_truth
 from biglog.errors import InputError
 from biglog.logs.domains import DOMAINS
@@ -55,7 +55,7 @@ def read_events(folder: Path, domains: Sequence[str] = tuple(DOMAINS)) -> Labell
     Raises:
         InputError: A domain has no ground truth there, or it cannot be read.
     """
-    frames, sums, versions = [], {}, {}
+    frames, sums, versions = [], dict[str, str](), dict[str, str]()
     for name in domains:
         files = find_files(name, folder)
         version = next((one for one in VERSIONS if one in files.ground_truth), None)
@@ -91,27 +91,49 @@ def read_alerts(folder: Path, domain: str = "BGL") -> Labelled:
     return Labelled(events.lines.with_columns(alert), events.files | sample.files, events.versions)
 
 
-def read_levels(folder: Path, domains: Iterable[str] = tuple(DOMAINS)) -> Labelled:
-    """Reads levels of the 2k samples, one row a normal form.
+def read_levels(folder: Path, domains: Iterable[str] = tuple(DOMAINS), *, whole: bool = True) -> Labelled:
+    """Reads levels, one row a normal form.
 
     Args:
         folder: The data.
         domains: Which; one whose lines have no level, or levels of one class only, gives no rows.
+        whole: Whether to read the domains' other logs too; else only the samples of 2,000 lines, some of
+            which have one or two severe forms.
 
     Returns:
         Columns domain, content (the first of its form), normal_form, is_severe (of most of the form's lines),
         lines (how many it has).
+
+    Raises:
+        InputError: No domain has levels of both classes, or a log cannot be read.
     """
-    frames, sums = [], {}
+    frames, sums = [], dict[str, str]()
     for name in domains:
-        sample = _sample(folder, name)
-        forms = by_form(sample.lines.with_columns(severity("level")).drop_nulls("is_severe"))
+        files = find_files(name, folder)
+        sources = [str(path) for path in files.samples] + (list(files.logs) if whole else [])
+        forms = by_form(_levels(files, sources))
         if forms["is_severe"].n_unique() == 2:
             frames.append(forms.select(pl.lit(name).alias("domain"), pl.all()))
-            sums |= sample.files
+            paths = dict.fromkeys(source.partition("::")[0] for source in sources)
+            sums |= {files.relative(path): checksum(Path(path)) for path in paths}
     if not frames:
-        raise InputError("no sample has levels of both classes", where=folder)
+        raise InputError("no log has levels of both classes", where=folder)
     return Labelled(pl.concat(frames), sums, {})
+
+
+def _levels(files: DomainFiles, sources: list[str]) -> pl.DataFrame:
+    """Distinct contents and levels of logs, with how often each occurs."""
+    schema = {"content": pl.String, "is_severe": pl.Boolean, "lines": pl.UInt32}
+    counted = [pl.DataFrame(schema=schema)]
+    # Logs of other machines may be laid out in another way than Loghub's.
+    kinds = {source: files.kind(source) for source in sources}
+    other = [source for source, kind in kinds.items() if kind is not None and kind.origin != "Loghub"]
+    for layout, read in ((files.domain, [one for one in sources if one not in other]), (None, other)):
+        for batch in read_logs(read, layout=layout) if read else ():
+            known = batch.frame.filter("has_header").select("content", severity("level")).drop_nulls()
+            groups = known.group_by("content", "is_severe", maintain_order=True)
+            counted.append(groups.agg(pl.len().alias("lines")))
+    return pl.concat(counted)
 
 
 def severity(column: str) -> pl.Expr:
@@ -122,11 +144,15 @@ def severity(column: str) -> pl.Expr:
 
 
 def by_form(lines: pl.DataFrame) -> pl.DataFrame:
-    """One row a normal form, of lines with content and is_severe; most lines decide, half is severe."""
+    """One row a normal form, of content, is_severe and lines; most lines decide, half is severe."""
     lines = lines.with_columns(normal_forms(lines["content"]).alias("normal_form"))
     return (
         lines.group_by("normal_form", maintain_order=True)
-        .agg(pl.first("content"), pl.col("is_severe").mean() >= 0.5, pl.len().alias("lines"))
+        .agg(
+            pl.first("content"),
+            (pl.col("lines").filter("is_severe").sum() * 2 >= pl.sum("lines")).alias("is_severe"),
+            pl.sum("lines"),
+        )
         .select("content", "normal_form", "is_severe", "lines")
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -25,7 +25,11 @@ NEAR: Final = 0.75
 PLACE: Final = "[NUM]"
 """What stands for an argument of a log statement: the mask token that is most frequent in logs."""
 
+Areas: TypeAlias = dict[str, NDArray[np.float64]]
+"""By set the AUC, and that of bootstrap draws behind it."""
+
 _CHUNK = 2000
+_ALERTS = " alert lines"
 _SCORES = ("set", "domain", "normal_form", "is_severe", "weight", "score")
 
 
@@ -52,7 +56,7 @@ def severity_sets(levels: pl.DataFrame, alerts: pl.DataFrame | None = None) -> p
         forms = alerts.group_by("domain", "normal_form").agg(
             (pl.col("is_alert").mean() >= 0.5).alias("is_severe"), pl.len().cast(pl.Float64).alias("weight")
         )
-        name = (pl.col("domain") + " alert lines").alias("set")
+        name = (pl.col("domain") + _ALERTS).alias("set")
         rows = pl.concat([rows, forms.with_columns(name, is_taught=pl.lit(False)).select(rows.columns)])
     return rows.sort("set", "normal_form")
 
@@ -128,7 +132,8 @@ def statement_forms(
     texts = statements.select(
         pl.col("template").str.replace_all("<*>", PLACE, literal=True), severity("level")
     )
-    forms = by_form(texts.rename({"template": "content"}).drop_nulls()).drop("content")
+    texts = texts.rename({"template": "content"}).drop_nulls().with_columns(lines=pl.lit(1))
+    forms = by_form(texts).drop("content")
     forms = forms.filter(pl.col("normal_form").str.contains("[A-Za-z]{3}"))
     forms = forms.filter(~pl.Series(likeness(forms["normal_form"].to_list(), tested) > near))
     if most is not None and len(forms) > most:
@@ -149,7 +154,7 @@ def likeness(texts: Sequence[str], others: Sequence[str]) -> NDArray[np.float64]
     return found
 
 
-def auc(scores: pl.DataFrame, draws: int = DRAWS, seed: int = 0) -> dict[str, NDArray[np.float64]]:
+def auc(scores: pl.DataFrame, draws: int = DRAWS, seed: int = 0) -> Areas:
     """Area under the ROC curve of each set, and of bootstrap draws of its forms.
 
     Forms are drawn with replacement, severe and mild ones apart, the same ones for every embedder: equal
@@ -184,24 +189,21 @@ def interval(values: NDArray[np.float64]) -> dict[str, float]:
     return {"value": float(values[0]), "low": float(low), "high": float(high)}
 
 
-def compare(
-    ours: dict[str, NDArray[np.float64]], theirs: dict[str, NDArray[np.float64]]
-) -> dict[str, dict[str, float]]:
+def compare(ours: Areas, theirs: Areas) -> dict[str, dict[str, float] | None]:
     """Differences of two results of :func:`auc`, by set, and of their means over the sets that both have."""
-    shared = [name for name in ours if name in theirs]
-    found = {name: interval(ours[name] - theirs[name]) for name in shared}
-    return found | {"mean": interval(mean_auc({name: ours[name] - theirs[name] for name in shared}))}
+    between = {name: ours[name] - theirs[name] for name in ours if name in theirs}
+    return {name: interval(area) for name, area in between.items()} | {"mean": mean(between)}
 
 
-def mean_auc(areas: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Mean over the sets of levels; sets of alert lines repeat a domain, and are told apart."""
-    return np.mean([area for name, area in areas.items() if not name.endswith("alert lines")], axis=0)
+def mean(areas: Areas) -> dict[str, float] | None:
+    """Mean over the sets of levels with interval, or None; sets of alert lines are of a domain again."""
+    levels = [area for name, area in areas.items() if not name.endswith(_ALERTS)]
+    return interval(np.mean(levels, axis=0)) if levels else None
 
 
-def summary(areas: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
-    """AUC with interval by set, and their mean."""
-    found = {name: interval(area) for name, area in areas.items()}
-    return {"sets": found, "mean": interval(mean_auc(areas))} if found else {"sets": {}, "mean": None}
+def summary(areas: Areas) -> dict[str, Any]:
+    """AUC with interval by set (`sets`), and of their mean (`mean`)."""
+    return {"sets": {name: interval(area) for name, area in areas.items()}, "mean": mean(areas)}
 
 
 def _vectors(embed: Embed | Unfitted, texts: list[str]) -> Any:

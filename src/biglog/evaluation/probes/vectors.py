@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,9 @@ from biglog.errors import InputError
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
-Vectors = Floats | sparse.csr_matrix
-Embed = Callable[[list[str]], Vectors]
+Vectors: TypeAlias = Any
+"""Floats, or a `scipy.sparse` matrix, which has no types."""
+Embed: TypeAlias = Callable[[list[str]], Vectors]
 """Texts, n of them, to vectors: float32 of shape (n, d), or a SciPy sparse matrix of that shape."""
 
 
@@ -70,7 +72,7 @@ def unit(vectors: Vectors) -> Vectors:
 
 
 def compact(vectors: Vectors) -> Vectors:
-    """Leaves out the columns of a sparse matrix that are zero in every row: a linear head gives them nothing."""
+    """Leaves out columns of a sparse matrix that are zero in every row: a linear head gives them nothing."""
     if not sparse.issparse(vectors):
         return vectors
     return sparse.csr_matrix(vectors[:, np.unique(vectors.indices)])

@@ -1,0 +1,344 @@
+"""All probes of several embedders in one run, as one result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from biglog.data.archives.catalog import domain
+from biglog.errors import InputError
+from biglog.evaluation.probes import alerts, baselines, events, severity
+from biglog.evaluation.probes.labelled import Labelled, checksum, read_alerts, read_events, read_levels
+from biglog.evaluation.probes.vectors import Embed, Unfitted
+from biglog.logs.domains import DOMAINS
+
+SCHEMA: Final = "biglog-probes/1"
+PROBES: Final = ("events", "alerts", "severity")
+STATEMENTS_MOST: Final = 10_000
+"""Statements that heads learn from; general-purpose encoders take minutes for as many."""
+
+_COLUMNS: Final = ("content", "normal_form")
+
+
+@dataclass(frozen=True)
+class System:
+    """An embedder that takes part; several of one name are folds and training seeds of one encoder.
+
+    Attributes:
+        name: What tables call it.
+        contents: Reads contents.
+        forms: Reads normal forms.
+        is_baseline: Whether others are compared with it.
+        tested: Domains it is asked for; None for all.
+        training: What its training had to do with the tested domains: `none` (it has seen no logs in
+            training), `left out`, or `in-domain` (they are in what it was trained on).
+        origin: What is told of where it came from: a folder, its checksum, its seed.
+    """
+
+    name: str
+    contents: Embed | Unfitted
+    forms: Embed | Unfitted
+    is_baseline: bool = False
+    tested: tuple[str, ...] | None = None
+    training: str = "none"
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    def asked(self, domains: Iterable[str]) -> list[str]:
+        """Those of some domains that it is asked for."""
+        return [name for name in domains if self.tested is None or name in self.tested]
+
+    def reads(self, column: str) -> Embed | Unfitted:
+        """The embedder for `content` or `normal_form`."""
+        return self.contents if column == "content" else self.forms
+
+
+def standard_baselines(cache: Path | None = None) -> list[System]:
+    """Every baseline whose package is installed; see :mod:`biglog.evaluation.probes.baselines`.
+
+    Args:
+        cache: Where MiniLM's vectors are kept between runs; None keeps none.
+    """
+    words, svd = baselines.word_tfidf, baselines.WIDTH
+    characters, hashed = baselines.character_tfidf(), baselines.hashed_ngrams
+    pairs: list[tuple[str, Embed | Unfitted, Embed | Unfitted]] = [
+        ("exact lookup", baselines.lookup(), baselines.lookup(masked=True)),
+        ("masked word TF-IDF", words(), words(masked=True)),
+        ("masked word TF-IDF + SVD", words(width=svd), words(masked=True, width=svd)),
+        ("character TF-IDF", characters, characters),
+        ("hashed character n-grams", hashed, hashed),
+    ]
+    makers: dict[str, Callable[[], Embed]] = {
+        "WordLlama": baselines.WordLlama,
+        "MiniLM-L6": lambda: baselines.MiniLM(cache),
+    }
+    for name, make in makers.items():
+        try:
+            embed = make()
+        except InputError:
+            continue
+        pairs.append((name, embed, embed))
+    return [System(name, contents, forms, is_baseline=True) for name, contents, forms in pairs]
+
+
+def checkpoint(name: str, folder: Path, left_out: str = "", *, contents: Embed, forms: Embed) -> System:
+    """Describes a checkpoint of ours.
+
+    Args:
+        name: What tables call it.
+        folder: Its folder.
+        left_out: Domains left out of its training, with commas between; empty takes what its record says. If
+            that says nothing either, it is asked for all domains, and marked in-domain.
+        contents: Reads contents.
+        forms: Reads normal forms.
+
+    Raises:
+        InputError: A domain is not known, or its record cannot be read.
+    """
+    record = _record(folder)
+    names = left_out.split(",") if left_out else record.get("held_out_domains") or []
+    tested = tuple(domain(one).name for one in names) or None
+    weights = folder / "model.safetensors"
+    origin = {
+        "checkpoint": folder.name,
+        "sha256": checksum(weights) if weights.is_file() else None,
+        "seed": record.get("arguments", {}).get("seed"),
+    }
+    training = "left out" if tested else "in-domain"
+    return System(name, contents, forms, tested=tested, training=training, origin=origin)
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    path = folder / "record.json"
+    if not path.is_file():
+        return {}
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"this record cannot be read: {error}", where=path) from error
+    return record
+
+
+def run_probes(
+    systems: Sequence[System],
+    folder: Path,
+    *,
+    probes: Sequence[str] = PROBES,
+    statements: Path | None = None,
+    domains: Sequence[str] = tuple(DOMAINS),
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Runs probes.
+
+    Args:
+        systems: Who takes part; those of one name are scored together, each on the domains it is asked for.
+        folder: The data.
+        probes: Which of `PROBES`.
+        statements: CSV (also compressed) or Parquet with template and level, for the probe of severity; None
+            leaves that mode out.
+        domains: Domains of the probe of events.
+        say: Told what is done.
+
+    Returns:
+        The result, as :func:`biglog.evaluation.probes.rendering.render_probes` takes it.
+
+    Raises:
+        InputError: Data are missing, or a probe is not known.
+    """
+    if unknown := [name for name in probes if name not in PROBES]:
+        raise InputError(f"unknown probe {unknown[0]!r}", remedy=f"Known are {', '.join(PROBES)}")
+    names = dict.fromkeys(system.name for system in systems)
+    groups = {name: [system for system in systems if system.name == name] for name in names}
+    result: dict[str, Any] = {
+        "schema": SCHEMA,
+        "versions_of_probes": {name: version(name) for name in ("scikit-learn", "scipy", "numpy", "polars")},
+        "systems": {name: _about(members) for name, members in groups.items()},
+        "data": {"files": {}, "ground_truth_versions": {}},
+    }
+    if "events" in probes:
+        result["events"] = _events(groups, _noted(result, read_events(folder, domains)), say)
+    if "alerts" in probes:
+        result["alerts"] = _alerts(groups, _noted(result, read_alerts(folder)), say)
+    if "severity" in probes:
+        levels, lines = (_noted(result, read(folder)) for read in (read_levels, read_alerts))
+        taught = None if statements is None else _statements(statements)
+        if statements is not None:
+            result["data"]["files"][statements.name] = checksum(statements)
+        result["severity"] = _severity(groups, severity.severity_sets(levels, lines), taught, say)
+    return result
+
+
+def runs(members: Sequence[System], domains: Sequence[str]) -> list[list[tuple[System, list[str]]]]:
+    """Puts folds and training seeds together into runs that each ask for a domain at most once.
+
+    Args:
+        members: Systems of one name, in order; the n-th that is asked for a domain is of the n-th run.
+        domains: Of the probe.
+
+    Returns:
+        By run, its systems with the domains of each.
+    """
+    seen = dict.fromkeys(domains, 0)
+    found: list[list[tuple[System, list[str]]]] = []
+    for member in members:
+        for place in sorted({seen[name] for name in member.asked(domains)}):
+            asked = [name for name in member.asked(domains) if seen[name] == place]
+            found += [[] for _ in range(place + 1 - len(found))]
+            found[place].append((member, asked))
+        for name in member.asked(domains):
+            seen[name] += 1
+    return found
+
+
+Groups = dict[str, list[System]]
+
+
+def _noted(result: dict[str, Any], labelled: Labelled) -> pl.DataFrame:
+    result["data"]["files"] |= labelled.files
+    result["data"]["ground_truth_versions"] |= labelled.versions
+    return labelled.lines
+
+
+def _statements(path: Path) -> pl.DataFrame:
+    try:
+        table = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema=False)
+        return table.select("template", "level")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        problem = f"these statements cannot be read ({str(error).splitlines()[0]})"
+        raise InputError(problem, where=path, remedy="Needed are the columns template and level") from error
+
+
+def _about(members: list[System]) -> dict[str, Any]:
+    return {
+        "is_baseline": members[0].is_baseline,
+        "training": sorted({member.training for member in members}),
+        "checkpoints": [
+            member.origin | {"tested": None if member.tested is None else list(member.tested)}
+            for member in members
+            if member.origin
+        ],
+    }
+
+
+def _events(groups: Groups, lines: pl.DataFrame, say: Callable[[str], None]) -> dict[str, Any]:
+    domains = lines["domain"].unique(maintain_order=True).to_list()
+    counts = lines.group_by("domain", maintain_order=True).agg(pl.len(), pl.n_unique("event"))
+    found: dict[str, Any] = {
+        "protocol": events.__doc__,
+        "seeds": list(events.SEEDS),
+        "most_lines": events.MOST_LINES,
+        "templates": {name: count for name, _, count in counts.iter_rows()},
+        "scores": {protocol: {} for protocol in events.PROTOCOLS},
+    }
+    for protocol, column in zip(events.PROTOCOLS, _COLUMNS, strict=True):
+        for name, members in groups.items():
+            say(f"events, {protocol}: {name}")
+            parts = [
+                events.count_events(
+                    member.reads(column), lines, protocol=protocol, tested=asked
+                ).with_columns(run=pl.lit(number))
+                for number, run in enumerate(runs(members, domains))
+                for member, asked in run
+            ]
+            if parts:
+                found["scores"][protocol][name] = events.summarise(pl.concat(parts))
+    return found
+
+
+def _alerts(groups: Groups, lines: pl.DataFrame, say: Callable[[str], None]) -> dict[str, Any]:
+    system = str(lines["domain"][0])
+    ways: dict[str, Callable[..., dict[str, Any]]] = {
+        "unseen": alerts.unseen_alerts,
+        "few-shot": alerts.few_shot_alerts,
+        "few-shot, unseen": lambda *given, **named: alerts.few_shot_alerts(*given, **named, unseen=True),
+    }
+    found: dict[str, Any] = {
+        "protocol": alerts.__doc__,
+        "domain": system,
+        "lines": len(lines),
+        "alerts": int(lines["is_alert"].sum()),
+        "alert_templates": lines.filter("is_alert")["event"].n_unique(),
+        "seeds": list(alerts.SEEDS),
+        "folds": alerts.FOLDS,
+        "shots": alerts.SHOTS,
+        "scores": {column: {} for column in _COLUMNS},
+    }
+    for column in _COLUMNS:
+        for name, members in groups.items():
+            say(f"alerts, {column}: {name}")
+            asked = [member for member in members if member.asked([system])]
+            if asked:
+                found["scores"][column][name] = {
+                    way: _joined([score(member.reads(column), lines, column=column) for member in asked])
+                    for way, score in ways.items()
+                }
+    return found
+
+
+def _joined(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Joins the scores of repetitions; `run_sd` is the deviation of their means, None for one."""
+    found = {}
+    for metric in results[0]:
+        values = [value for result in results for value in result[metric]["values"]]
+        means = [result[metric]["mean"] for result in results]
+        spread = float(np.std(means, ddof=1)) if len(means) > 1 else None
+        found[metric] = alerts.spread(values) | {"run_sd": spread}
+    return found
+
+
+def _severity(
+    groups: Groups, sets: pl.DataFrame, statements: pl.DataFrame | None, say: Callable[[str], None]
+) -> dict[str, Any]:
+    counts = sets.group_by("set", maintain_order=True).agg(pl.len().alias("forms"), pl.sum("is_severe"))
+    found: dict[str, Any] = {
+        "protocol": severity.__doc__,
+        "draws": severity.DRAWS,
+        "sets": {row.pop("set"): row for row in counts.to_dicts()},
+        "modes": {},
+    }
+    modes: dict[str, Callable[..., pl.DataFrame]] = {"domains": severity.severity_across_domains}
+    if statements is not None:
+        taught = severity.statement_forms(
+            statements, sets["normal_form"].unique().to_list(), most=STATEMENTS_MOST
+        )
+        found["statements"] = {"forms": len(taught), "is_severe": int(taught["is_severe"].sum())}
+        modes["statements"] = lambda embed, sets, *, tested: severity.severity_from_statements(
+            embed, taught, sets, tested=tested
+        )
+    for mode, score in modes.items():
+        areas: dict[str, severity.Areas] = {}
+        for name, members in groups.items():
+            say(f"severity from {mode}: {name}")
+            areas |= _areas(name, members, sets, score)
+        found["modes"][mode] = {
+            "scores": {name: severity.summary(area) for name, area in areas.items()},
+            "differences": {
+                name: {
+                    other: severity.compare(area, areas[other])
+                    for other, rivals in groups.items()
+                    if rivals[0].is_baseline and other in areas
+                }
+                for name, area in areas.items()
+                if not groups[name][0].is_baseline
+            },
+        }
+    return found
+
+
+def _areas(
+    name: str, members: list[System], sets: pl.DataFrame, score: Callable[..., pl.DataFrame]
+) -> dict[str, severity.Areas]:
+    """AUC by set with its draws, mean over the runs that have the set; nothing where there is none."""
+    domains = sets["domain"].unique(maintain_order=True).to_list()
+    found: dict[str, list[Any]] = {}
+    for run in runs(members, domains):
+        scored = pl.concat([score(member.forms, sets, tested=asked) for member, asked in run])
+        for which, area in severity.auc(scored).items():
+            found.setdefault(which, []).append(area)
+    return {name: {which: np.mean(area, axis=0) for which, area in found.items()}} if found else {}
