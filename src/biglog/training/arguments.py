@@ -298,6 +298,14 @@ class PretrainArguments:
                 given[name] = value
         return cls.from_mapping(given) if config is None else cls.from_yaml(config, **given)
 
+    def changed(self, values: Mapping[str, object]) -> Self:
+        """Returns the arguments with some of them changed, read as `from_mapping` reads them.
+
+        Raises:
+            InputError: As `from_mapping`.
+        """
+        return type(self).from_mapping(self.to_dict() | dict(values))
+
     def to_dict(self) -> dict[str, object]:
         """Returns the arguments as JSON and YAML can hold them."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}

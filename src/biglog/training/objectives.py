@@ -43,10 +43,10 @@ STATEMENTS = "statements"
 UNKNOWN = -1.0
 """Severity of a line whose level is not known; no loss looks at it."""
 
-LONGEST = 64
+LONGEST = 48
 """Tokens of a line of a pair; longer ones are cut: what an event is stands at the beginning."""
 
-CHUNK = 32
+CHUNK = 16
 """Lines that are read together, sorted by length, so that little is padding."""
 
 

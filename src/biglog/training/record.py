@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from biglog._version import __version__
-from biglog.errors import OutputError
+from biglog.errors import InputError, OutputError
 
 RECORD_SCHEMA = "biglog-pretraining/1"
 
@@ -62,6 +63,21 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise OutputError(f"cannot be written: {error.strerror}", where=path) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a record or a result.
+
+    Raises:
+        InputError: It cannot be read, or is no JSON object.
+    """
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"this record cannot be read: {error}", where=path) from error
+    if not isinstance(read, dict):
+        raise InputError("this record is no JSON object", where=path)
+    return read
 
 
 def hardware() -> dict[str, object]:

@@ -63,6 +63,12 @@ class PretrainingTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Logs what each objective on pairs adds to the loss, as it was in the last step."""
+        model: Any = self.accelerator.unwrap_model(self.model)
+        parts = getattr(model, "parts", {}) if "loss" in logs else {}
+        super().log(logs | {f"loss_{name}": value for name, value in parts.items()}, *args, **kwargs)
+
     def _line_order(self, model: Any) -> dict[str, float]:
         order = self.prepared.line_order
         if order is None:

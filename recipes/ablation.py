@@ -1,0 +1,75 @@
+"""What each objective of pretraining is worth: the same recipe with one thing changed, on the frozen probes.
+
+Example: python recipes/ablation.py --config recipes/configs/pretrain/ablation.yaml
+
+Domains that are probed are left out of every run. Runs that are finished are not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from biglog.data.statements import read_statements, split_statements
+from biglog.errors import BigLogError
+from biglog.evaluation.ablation import flat_probes, mean_of, read_plan
+from biglog.inference.encoder import LogEncoder
+from biglog.training.arguments import PretrainArguments
+from biglog.training.pretrain import pretrain
+from biglog.training.record import git_state, hardware, read_json, versions, write_json
+
+
+def measured(arguments: PretrainArguments, statements: Path) -> dict[str, object]:
+    """Trains, unless that was done, and probes."""
+    folder = Path(arguments.output_path)
+    done = folder / "record.json"
+    record = read_json(done) if done.is_file() else pretrain(arguments)
+    encoder = LogEncoder.from_pretrained(folder / arguments.name)
+    learnt = split_statements(read_statements(statements))["train"]
+    root, tested = Path(arguments.data_root), arguments.leave_out
+    probes = flat_probes(
+        encoder.encode, lambda forms: encoder.encode_normal_forms(pl.Series(forms)), root, tested, learnt
+    )
+    known = record["evaluation"].get("average_over_left_out_domains", {}).get("model", {})
+    language = {
+        f"masked tokens, {name}": known[name] for name in ("accuracy", "bits_per_byte") if name in known
+    }
+    return {"probes": probes | language, "cpu_seconds": record["training"]["cpu_seconds"]}
+
+
+def main() -> int:
+    """Runs the command line and returns its exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", type=Path, default="recipes/configs/pretrain/ablation.yaml")
+    parser.add_argument("--runs", type=Path, default=Path("runs/ablation"))
+    parser.add_argument("--out", type=Path, default=Path("results/pretraining_ablation.json"))
+    options = parser.parse_args()
+    try:
+        plan = read_plan(options.config)
+        base = PretrainArguments.from_yaml(options.config.parent / plan.base, max_steps=plan.steps)
+        base = replace(base, leave_out=plan.leave_out, record_path=None, eval_steps=0, resume=False)
+        variants = {}
+        for name, variant in plan.variants.items():
+            runs = []
+            for seed in plan.seeds:
+                folder = options.runs / f"{name.replace(' ', '-')}-{seed}"
+                changed = base.changed(variant.changes | {"seed": seed, "output_path": str(folder)})
+                runs.append(measured(changed, Path(base.data_root) / str(base.statements)))
+                print(f"{name}, seed {seed}: {runs[-1]}", file=sys.stderr, flush=True)
+            variants[name] = {"what": variant.what} | mean_of(runs)
+        told = plan.as_dict() | {"variants": variants, "hardware": hardware(), "versions": versions()}
+        write_json(options.out, told | {"git": git_state()})
+    except BigLogError as error:
+        print(f"ablation: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
