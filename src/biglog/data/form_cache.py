@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from functools import cache
@@ -82,4 +83,5 @@ def _write(counts: pl.DataFrame, path: Path) -> None:
         remedy = "Check corpus_cache and the space there, or leave it out"
         raise OutputError(f"cannot write ({error})", where=path, remedy=remedy) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
