@@ -32,6 +32,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="how often speed is measured")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "tokenizers.json", help="result file")
     options = parser.parse_args()
+    # Before the run: the code that is loaded now.
+    record = {"hardware": hardware(), "versions": versions(), "code": git_state()}
     try:
         domains = options.domains.split(",") if options.domains else tuple(DOMAINS)
         bert = tokenizers.bert_vocabulary()
@@ -40,7 +42,6 @@ def main() -> int:
         logs = tokenizers.read_domains(options.data, domains)
         result = tokenizers.compare(logs, authors, bert, vocab_size=options.vocab_size, rounds=options.rounds)
         origin = given.name if given else "bert-base-uncased's, five entries renamed"
-        record = {"hardware": hardware(), "versions": versions(), "code": git_state()}
         write_json(options.out, record | {"authors_vocabulary": origin} | result)
         print(tokenizers.tokenizers_table(result), f"-> {options.out}", sep="\n\n")
     except BigLogError as error:
