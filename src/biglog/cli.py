@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from biglog._version import __version__
-from biglog.console import AsJson, Files, check_writable, print_json, reading_bar
+from biglog.console import AsJson, Files, check_writable, print_json, reading_bar, tasks_bar
 from biglog.datasets_cli import app as datasets_app
 from biglog.errors import BigLogError, InputError
 
@@ -273,13 +273,54 @@ def pretrain(context: typer.Context) -> None:
     from biglog.training.arguments import PretrainArguments
 
     if not context.args or "--help" in context.args:
-        typer.echo("Usage: biglog pretrain --config FILE [--NAME VALUE]...\n")
+        typer.echo("Usage: biglog pretrain --config FILE [--NAME VALUE]...")
+        typer.echo("       biglog pretrain --config FILE [--NAME VALUE]... --plan [--json]")
+        typer.echo("       biglog pretrain --config FILE [--NAME VALUE]... --write-shards FOLDER\n")
         typer.echo(inspect.getdoc(PretrainArguments))
         typer.echo("\nExample: biglog pretrain --config recipes/configs/pretrain/smoke.yaml --max_steps 50")
         return
-    from biglog.training.pretrain import pretrain as run
+    given, words = _taken_out(context.args, ("plan", "dry-run", "json"), "write-shards")
+    arguments = PretrainArguments.from_command_line(words)
+    if "write-shards" in given:
+        from biglog.training.corpora import write_corpus
 
-    run(PretrainArguments.from_command_line(context.args))
+        with tasks_bar() as progress:
+            written = write_corpus(arguments, given["write-shards"], progress)
+        typer.echo(f"{written['train_normal_forms']:,} normal forms -> {given['write-shards']}")
+    elif "plan" in given or "dry-run" in given:
+        from biglog.plan_terminal import print_plan
+        from biglog.training.plan import plan_run
+
+        plan = plan_run(arguments)
+        if "json" in given:
+            print_json(plan)
+        else:
+            print_plan(plan, Console())
+    else:
+        from biglog.training.pretrain import pretrain as run
+
+        run(arguments)
+
+
+def _taken_out(words: list[str], flags: tuple[str, ...], option: str) -> tuple[dict[str, str], list[str]]:
+    """Takes what the arguments of a run do not know out of a command line: flags, and one with a value."""
+    given: dict[str, str] = {}
+    rest: list[str] = []
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        name, equals, _ = word.removeprefix("--").replace("_", "-").partition("=")
+        if word.startswith("--") and name in flags and not equals:
+            given[name] = ""
+        elif word.startswith("--") and name == option:
+            if not equals and not left:
+                raise InputError(f"--{option} needs a folder")
+            given[name] = word.partition("=")[2] if equals else left.pop(0)
+        else:
+            rest.append(word)
+    if "json" in given and not {"plan", "dry-run"} & given.keys():
+        raise InputError("--json is for --plan alone")
+    return given, rest
 
 
 def _redactor(kinds: str | None, key_file: Path | None, mapping: Path | None) -> Redactor | None:
