@@ -5,8 +5,9 @@ python datasets_scripts/build_statements.py datasets_scripts/statements_sources.
 
 With a folder as --out there are splits, which can be published. A .csv among the sources is a list of
 packages with pinned versions and checksums; they are fetched by pip, npm and apt-get (for which /etc/apt
-needs a `deb-src` line) and kept in --cache. Projects whose logs models are tested on are left out by name;
---forms drops what is near to their forms, and --record says what was built of what.
+needs a `deb-src` line) and kept in --cache, as is what was read of them, so that a killed build goes on.
+Projects whose logs models are tested on are left out by name; --forms drops what is near to their forms, and
+--record says what was built of what.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ if __name__ == "__main__":
     )
     parser.add_argument("sources", nargs="+", type=Path, help="folders, archives, environments, .csv lists")
     parser.add_argument("--out", type=Path, required=True, help=".parquet file, or folder for splits")
-    parser.add_argument("--cache", type=Path, default=Path("sources"), help="where packages are kept")
+    parser.add_argument(
+        "--cache", type=Path, default=Path("sources"), help="where packages, and what was read, are kept"
+    )
     parser.add_argument("--exclude", action="append", default=[], help="further projects to leave out")
     parser.add_argument("--forms", nargs="+", type=Path, help="templates that nothing may be near to")
     parser.add_argument("--record", type=Path, help="JSON to write, such as results/statements.json")
@@ -41,7 +44,12 @@ if __name__ == "__main__":
         forms = pl.concat([read_forms(path) for path in arguments.forms]) if arguments.forms else None
         with LocalExecutor(arguments.processes) as executor:
             report = build_statements(
-                [*others, *trees], arguments.out, exclude=arguments.exclude, forms=forms, executor=executor
+                [*others, *trees],
+                arguments.out,
+                exclude=arguments.exclude,
+                forms=forms,
+                kept=arguments.cache / "read",
+                executor=executor,
             )
         if arguments.record:
             write_record(arguments.record, report, lists=lists, forms=arguments.forms or [])

@@ -265,7 +265,10 @@ def statements(
         ),
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option("--cache", help="Where fetched packages are kept. Default: beside --out.")
+        Path | None,
+        typer.Option(
+            "--cache", help="Where fetched packages are kept, and what was read. Default: beside --out."
+        ),
     ] = None,
     num_proc: Annotated[
         int | None, typer.Option("--num-proc", min=1, help="Processes. Default: one a core.")
@@ -286,18 +289,21 @@ def statements(
     if out.suffix == ".parquet":
         check_writable(out)
     forms = pl.concat([read_forms(path) for path in near]) if near else None
+    place = cache or out.parent / "sources"
     trees: list[Path | SourceTree] = []
     for source in sources:
         with tasks_bar() as progress:
             listed = source.suffix == ".csv"
-            trees += (
-                fetch(read_packages(source), cache or out.parent / "sources", progress)
-                if listed
-                else [source]
-            )
+            trees += fetch(read_packages(source), place, progress) if listed else [source]
     with LocalExecutor(num_proc) as executor, tasks_bar() as progress:
         report = build_statements(
-            trees, out, exclude=exclude or (), forms=forms, executor=executor, progress=progress
+            trees,
+            out,
+            exclude=exclude or (),
+            forms=forms,
+            kept=cache and cache / "read",
+            executor=executor,
+            progress=progress,
         )
     if as_json:
         print_json(report.as_dict())

@@ -17,7 +17,8 @@ from biglog._version import __version__
 from biglog.data.executors import Executor, LocalExecutor
 from biglog.data.schema import SCHEMAS
 from biglog.data.statements.exclusion import default_exclusions, excluded_by
-from biglog.data.statements.extract import TreeReport, extract, merge
+from biglog.data.statements.extract import TreeReport, merge
+from biglog.data.statements.kept import extract_once
 from biglog.data.statements.near import THRESHOLD, NearReport, drop_near
 from biglog.data.statements.sources import SourceTree, source_trees
 from biglog.data.statements.splits import split_statements
@@ -36,6 +37,7 @@ _FORM_COLUMNS: Final = ("normal_form", "template", "EventTemplate", "content", "
 class _Task:
     tree: SourceTree
     exclude: tuple[str, ...]
+    kept: Path | None
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def build_statements(
     exclude: Iterable[str] = (),
     forms: Sequence[str] | pl.Series | None = None,
     threshold: float = THRESHOLD,
+    kept: str | Path | None = None,
     executor: Executor | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> StatementsReport:
@@ -92,6 +95,8 @@ def build_statements(
         exclude: Globs of further projects to leave out, beside the tested systems.
         forms: Templates or normal forms of tested domains; statements near to them are dropped.
         threshold: How near, as in `drop_near`.
+        kept: Folder that keeps what was read of each archive and installed package, so that a build that was
+            killed, or has one source more, reads nothing twice; None keeps nothing.
         executor: Where sources are read; by default in this process.
         progress: Called with sources done, and how many there are.
 
@@ -102,7 +107,8 @@ def build_statements(
         InputError: A source cannot be read, nothing is left, or the extra `statements` is not installed.
         OutputError: The table cannot be written.
     """
-    tasks = [_Task(tree, tuple(exclude)) for tree in source_trees(sources)]
+    place = None if kept is None else Path(kept).expanduser()
+    tasks = [_Task(tree, tuple(exclude), place) for tree in source_trees(sources)]
     frames, reports = [pl.DataFrame(schema=_schema())], []
     for number, (frame, report) in enumerate((executor or LocalExecutor(1)).map(_extract, tasks)):
         frames.append(frame)
@@ -169,7 +175,7 @@ def _extract(task: _Task) -> tuple[pl.DataFrame, TreeReport]:
     told = task.tree.told.name
     if told is not None and (pattern := excluded_by(told, task.exclude)):
         return pl.DataFrame(schema=_schema()), TreeReport(task.tree.name, told, excluded=pattern)
-    frame, report = extract(task.tree)
+    frame, report = extract_once(task.tree, task.kept)
     report.excluded = excluded_by(report.project, task.exclude)
     return (frame.clear() if report.excluded else frame), report
 

@@ -29,8 +29,8 @@ _QUERY: Final = """
 ((method_invocation object: (_) @object name: (identifier) @name arguments: (argument_list) @arguments) @call
  (#any-of? @name
   "trace" "debug" "info" "warn" "warning" "error" "fatal" "severe" "config" "fine" "finer" "finest"
-  "critical" "notice" "tracef" "debugf" "infof" "warnf" "errorf" "fatalf" "tracev" "debugv" "infov" "warnv" "errorv" "fatalv"
-  "log" "logf" "logv" "logp" "logrb"))
+  "critical" "notice" "tracef" "debugf" "infof" "warnf" "errorf" "fatalf"
+  "tracev" "debugv" "infov" "warnv" "errorv" "fatalv" "log" "logf" "logv" "logp" "logrb"))
 (field_declaration declarator: (variable_declarator name: (identifier) @constant value: (_) @value)) @field
 """
 _LOGGER: Final = re.compile(
