@@ -66,7 +66,7 @@ def pretrain(arguments: PretrainArguments) -> dict[str, Any]:
     trainer = build_trainer(arguments, prepared, model, folder, clock)
     with folder.writing():
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
-    result = _result(model, prepared)
+    result = _result(trainer.whole_model(), prepared)
     record = run_record(arguments, prepared, trainer, result, clock) | {"git": code}
     if _is_first_process():
         folder.save(result, prepared.tokenizer, arguments.name)

@@ -9,12 +9,14 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import TrainerControl, TrainerState
 
+from biglog.errors import InputError
 from biglog.training.arguments import PretrainArguments
 from biglog.training.held_out import averages
 from biglog.training.line_order import average_orders
 from biglog.training.prepared import Prepared
 from biglog.training.record import Clock
 from biglog.training.run_folder import RunFolder
+from biglog.training.sharded import finite, gathered
 from biglog.training.trackers import trackers
 
 
@@ -34,6 +36,10 @@ class PretrainingTrainer(Trainer):
             self._globalstep_last_logged = int(unlogged["logged_step"])
             self._tr_loss += float(unlogged["loss"])
 
+    def whole_model(self) -> Any:
+        """Returns the model by itself, with all of its weights; every process must ask at the same time."""
+        return gathered(self.accelerator.unwrap_model(self.model))
+
     def training_step(
         self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
@@ -48,7 +54,7 @@ class PretrainingTrainer(Trainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Evaluates on the held-out lines of each domain and logs the averages over domains."""
-        model: Any = self.accelerator.unwrap_model(self.model)
+        model = self.whole_model()
         scores = self.prepared.held_out.score(model)
         if not scores:
             return {}
@@ -118,8 +124,7 @@ class Watch(TrainerCallback):
         """Checks the gradients; in fp16 the loss scaler does, and skips such steps."""
         if args.fp16:
             return
-        gradients = [p.grad.sum() for p in kwargs["model"].parameters() if p.grad is not None]
-        if not torch.isfinite(torch.stack(gradients).sum()):
+        if not finite([p.grad for p in kwargs["model"].parameters() if p.grad is not None]):
             raise self._folder.diverged("gradient", state.global_step + 1)
 
     def on_log(
@@ -139,7 +144,7 @@ class Watch(TrainerCallback):
 
 def training_arguments(arguments: PretrainArguments) -> TrainingArguments:
     """Returns the Trainer's settings; the number of steps is left to be filled in."""
-    optional: dict[str, Any] = {"fsdp": arguments.fsdp} if arguments.fsdp else {}
+    optional: dict[str, Any] = _sharding(arguments.fsdp)
     if arguments.gradient_checkpointing:
         optional["gradient_checkpointing"] = True
     return TrainingArguments(
@@ -175,3 +180,23 @@ def training_arguments(arguments: PretrainArguments) -> TrainingArguments:
         disable_tqdm=not sys.stderr.isatty(),
         **optional,
     )
+
+
+def _sharding(fsdp: str | None) -> dict[str, Any]:
+    """Reads the words for sharding; the library has taken to switches and a configuration instead of them."""
+    words = (fsdp or "").split()
+    unknown = set(words) - {"full_shard", "shard_grad_op", "auto_wrap", "offload"}
+    if unknown:
+        raise InputError(
+            f"fsdp knows no {' '.join(sorted(unknown))}",
+            remedy="Known are full_shard, shard_grad_op, auto_wrap and offload",
+        )
+    if not words:
+        return {}
+    config = {
+        "version": 2,
+        "reshard_after_forward": "shard_grad_op" not in words,
+        "cpu_offload": "offload" in words,
+        "transformer_layer_cls_to_wrap": ["BertLayer"],
+    }
+    return {"fsdp": True, "fsdp_config": config}
