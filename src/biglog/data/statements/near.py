@@ -268,12 +268,11 @@ def _heads(
     The squared length of what is left is at most `most`.
     """
     squares = weight**2
-    running = np.cumsum(squares)
-    begin = np.searchsorted(text, np.arange(texts))
-    before = np.where(begin > 0, running[np.maximum(begin - 1, 0)], 0.0)
+    running = np.concatenate([np.zeros(1), np.cumsum(squares)])
+    before = running[np.searchsorted(text, np.arange(texts))]
     # Squared length from a gram on to the end of its text.
     total = np.bincount(text, weights=squares, minlength=texts)
-    rest = total[text] - (running - squares - before[text])
+    rest = total[text] - (running[:-1] - before[text])
     head = rest > most
     left = np.bincount(text, weights=np.where(head, 0.0, squares), minlength=texts)
     return head, np.sqrt(left)
