@@ -138,6 +138,8 @@ def main() -> int:
     result = {
         "schema": "biglog-benchmark-cold-embeddings/1",
         "torch_threads": torch.get_num_threads(),
+        "niceness": os.nice(0),
+        "load_average": os.getloadavg()[0],
         "seed": 0,
         "unit": "lines per CPU second of one core, empty cache, masking and tokenization included",
         "data": {log.name: sha256(log) for log in logs},
