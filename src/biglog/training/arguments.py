@@ -93,6 +93,8 @@ class PretrainArguments:
         teacher_weight: Of its line embeddings in the loss; 0 leaves them out.
         teacher_start: Token embeddings start as the teacher's of each token, reduced to our width.
         teacher_cache: Folder that keeps what the teacher said for other runs; none keeps nothing.
+        warm_start_steps: Steps on pairs by the token embeddings alone, before training; 0 for none.
+        warm_start_pairs: Pairs of a batch of these.
         tokens_weight: Of masked tokens and line order in the loss, where there is another objective.
         temperature: Domains are drawn in proportion to their distinct normal forms to this power.
         count_power: Within a domain, forms are drawn in proportion to their count to this power.
@@ -166,6 +168,8 @@ class PretrainArguments:
     teacher_weight: float = 0.0
     teacher_start: bool = False
     teacher_cache: str | None = None
+    warm_start_steps: int = 0
+    warm_start_pairs: int = 128
     tokens_weight: float = 1.0
     temperature: float = 0.5
     count_power: float = 0.0
@@ -227,6 +231,10 @@ class PretrainArguments:
             self._require(getattr(self, name) >= 0, name, "must not be negative")
         for name in ("event_share", "identity_twins"):
             self._require(0 <= getattr(self, name) <= 1, name, "must lie between 0 and 1")
+        self._require(self.warm_start_steps >= 0, "warm_start_steps", "must not be negative")
+        pairs = self.has_pairs or not self.warm_start_steps
+        self._require(pairs, "warm_start_steps", "needs an objective on pairs")
+        self._require(self.warm_start_pairs > 1, "warm_start_pairs", "must be more than one")
         self._require(self.identity_pairs > 1, "identity_pairs", "must be more than one")
         self._require(self.identity_temperature > 0, "identity_temperature", "must be positive")
         fed = self.statements is not None or self.event_labels or self.event_groups

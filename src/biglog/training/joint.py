@@ -7,6 +7,7 @@ of a checkpoint gets: what they need is in the encoder, so a checkpoint has BERT
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -83,16 +84,33 @@ class JointModel(BigLogForPreTraining):
         if pairs is not None and output.loss is not None:
             losses = self.pair_losses(pairs)
             self.parts = {name: float(loss.detach()) for name, loss in losses.items()}
-            weights = cast(dict[str, float], self.config.joint_weights)
-            extra = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
-            output.loss = weights["tokens"] * output.loss + self.share * extra
+            if line_order_labels is None:  # else it is mixed with that of the order
+                share = 1.0 if num_items_in_batch is None else self.share
+                self.parts["tokens"] = float(output.loss.detach()) / share
+            tokens = cast(dict[str, float], self.config.joint_weights)["tokens"]
+            output.loss = tokens * output.loss + self.share * self.weighted(losses)
         return output
 
-    def pair_losses(self, pairs: dict[str, Any]) -> dict[str, Tensor]:
-        """Returns the losses of a batch of pairs by name, each a scalar; only those that have a weight."""
+    def weighted(self, losses: dict[str, Tensor]) -> Tensor:
+        """Adds losses of pairs up with their weights."""
+        weights = cast(dict[str, float], self.config.joint_weights)
+        return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+
+    def pair_losses(
+        self, pairs: dict[str, Any], pool: Callable[[Tensor, Tensor], Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Computes the losses of a batch of pairs.
+
+        Args:
+            pairs: A batch of `Objectives.batch`.
+            pool: Line embeddings of ids and mask, (lines, hidden); by default those of the encoder.
+
+        Returns:
+            A scalar by name, of those that have a weight.
+        """
         weights = cast(dict[str, float], self.config.joint_weights)
         chunks = zip(pairs["input_ids"], pairs["attention_mask"], strict=True)
-        pooled = [self.bert(input_ids=ids, attention_mask=mask).pooler_output for ids, mask in chunks]
+        pooled = [(pool or self._pooled)(ids, mask) for ids, mask in chunks]
         lines = functional.normalize(torch.cat(pooled)[pairs["place"]].float(), dim=-1)
         losses: dict[str, Tensor] = {}
         if weights["identity"]:
@@ -103,6 +121,9 @@ class JointModel(BigLogForPreTraining):
             guessed = self.teacher(lines[pairs["taught"]])
             losses["teacher"] = 1 - functional.cosine_similarity(guessed, pairs["teacher"]).mean()
         return losses
+
+    def _pooled(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return cast(Tensor, self.bert(input_ids=ids, attention_mask=mask).pooler_output)
 
     def _severity_loss(self, lines: Tensor, severe: Tensor) -> Tensor:
         both = severe.repeat(2)

@@ -279,7 +279,22 @@ def read_training_statements(path: str, tested: pl.Series) -> tuple[pl.DataFrame
     distinct = masked.unique(["project", "template"], keep="first", maintain_order=True)
     if not len(distinct):
         raise InputError("no log statement is left to train on", where=path)
-    return distinct, account | {"distinct": len(distinct)}
+    return distinct, account | {
+        "distinct": len(distinct),
+        "projects": _licences(distinct),
+        "sha256": _file_checksums(Path(path)),
+    }
+
+
+def _licences(statements: pl.DataFrame) -> list[dict[str, Any]]:
+    """Returns what each project gave and under which licence, as the table says it."""
+    given = statements.group_by("project", "licence").agg(statements=pl.len())
+    return given.sort("project", "licence", nulls_last=True).to_dicts()
+
+
+def _file_checksums(path: Path) -> dict[str, str]:
+    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def statement_lines(statements: pl.DataFrame, corpus: Corpus) -> Corpus:

@@ -26,6 +26,7 @@ from biglog.training.run_folder import RunFolder
 from biglog.training.run_record import run_record
 from biglog.training.trackers import trackers
 from biglog.training.trainer import PretrainingTrainer, Watch, training_arguments
+from biglog.training.warm_start import warm_start
 from modeling_biglog import BigLogForMaskedLM, BigLogForPreTraining
 
 
@@ -62,7 +63,7 @@ def pretrain(arguments: PretrainArguments) -> dict[str, Any]:
             folder.drop_interrupted()
     elif _is_first_process():
         folder.begin(arguments, fingerprint, prepared.tokenizer)
-    model = _model(arguments, prepared)
+    model = _model(arguments, prepared, last)
     trainer = build_trainer(arguments, prepared, model, folder, clock)
     with folder.writing():
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
@@ -76,8 +77,13 @@ def pretrain(arguments: PretrainArguments) -> dict[str, Any]:
     return record
 
 
-def _model(arguments: PretrainArguments, prepared: Prepared) -> BigLogForMaskedLM | BigLogForPreTraining:
-    """Returns what is trained: a model of ours, with heads for what is learnt from pairs where that is."""
+def _model(
+    arguments: PretrainArguments, prepared: Prepared, last: Path | None = None
+) -> BigLogForMaskedLM | BigLogForPreTraining:
+    """Returns what is trained: a model of ours, with heads for what is learnt from pairs where that is.
+
+    The weights of a run that goes on come from its last checkpoint: its start is not trained again.
+    """
     model = initial_model(arguments, prepared.tokenizer)
     if prepared.start is not None:
         with torch.no_grad():
@@ -97,6 +103,9 @@ def _model(arguments: PretrainArguments, prepared: Prepared) -> BigLogForMaskedL
     )
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     joint.set_share(arguments.gradient_accumulation_steps * processes)
+    if arguments.warm_start_steps and last is None:
+        steps, pairs = arguments.warm_start_steps, arguments.warm_start_pairs
+        warm_start(joint, prepared.objectives, steps=steps, pairs=pairs)
     return joint
 
 
