@@ -66,6 +66,8 @@ def test_a_checkpoint_holds_nothing_but_the_models_own_weights(run):
     assert record["objectives"]["statements"] == 10  # one of the projects is for validation
     assert record["objectives"]["teacher"]["name"] == str(TINY)
     assert record["statements"]["distinct"] == 10
+    assert sum(row["statements"] for row in record["statements"]["projects"]) == 10
+    assert all("loss_tokens" in point for point in record["curve"])
     tokenizer = AutoTokenizer.from_pretrained(output / "tiny-biglog")
     encoded = tokenizer("generating core.2275", return_tensors="pt")
     assert AutoModel.from_pretrained(output / "tiny-biglog")(**encoded).pooler_output.shape == (1, 32)
