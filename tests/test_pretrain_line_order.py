@@ -85,7 +85,7 @@ def test_the_record_says_how_well_order_is_told_beside_the_trivial_rule(run):
 
 @pytest.mark.slow
 def test_order_is_learnt(logs, tmp_path):
-    changes = {"max_steps": 300, "save_steps": 300, "eval_lines": 30, "learning_rate": 5e-3}
+    changes = {"max_steps": 600, "save_steps": 600, "eval_lines": 30, "learning_rate": 5e-3}
     changes |= {"mlm_probability": 0.05, "line_order_weight": 20.0, "window_share": 1.0}
     mean = pretrain(settings(logs, tmp_path, **changes))["line_order"]["average_over_domains"]
     # Logs of two known lines in turn have no order to tell; the rule's share is the most there is.

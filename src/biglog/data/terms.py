@@ -26,10 +26,10 @@ LEADING: Final = frozenset("._-/\\@#$+~%")
 TRAILING: Final = frozenset("_/\\$+%")
 """Of these, what belongs to the text before it with none after: `lib/`, `C++`, `[NUM]%`."""
 
-UNITS: Final = frozenset(
-    ("b", "byte", "bytes", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "bit", "bits", "kbps", "mbps")
-    + ("hz", "khz", "mhz", "ghz", "%", "percent", "ns", "us", "ms", "s", "sec", "secs", "second", "seconds")
-    + ("min", "mins", "minute", "minutes", "h", "hr", "hrs", "hour", "hours", "day", "days")
+UNITS: Final = (
+    frozenset(("b", "byte", "bytes", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "bit", "bits", "kbps"))
+    | {"mbps", "hz", "khz", "mhz", "ghz", "%", "percent", "ns", "us", "ms", "s", "sec", "secs", "second"}
+    | {"seconds", "min", "mins", "minute", "minutes", "h", "hr", "hrs", "hour", "hours", "day", "days"}
 )
 """Belong to a mask token one blank before them, where the vocabulary has them as one token."""
 
