@@ -117,10 +117,11 @@ STATEMENTS: Final = pa.schema(
 )
 """One row a log call of source code, by project, path and line. `template` has `<*>` for each argument, and
 `parameters` what the arguments are called, in the order of the `<*>`. `level` is one of trace, debug, info,
-warning, error, critical, or null where the call does not say; `raw_level` is as written. `component` is the
-logger, class or module. `licence` is the project's, as SPDX has it where it can be known. `path` is the file
-inside the project and `line_number` the line of the call, from 1. Calls of a project that have one level, and
-templates that differ in case, digits or spaces alone, are one row, the first; `count` says how many."""
+warning, error, critical, or null where the call does not say; `raw_level` is as written (of Python's warnings
+the category). `component` is the logger, class or module. `licence` is the project's, as SPDX has it where it
+can be known. `path` is the file inside the project and `line_number` the line of the call, from 1. Calls of a
+project that have one level, and templates that differ in case, digits or spaces alone, are one row, the
+first; `count` says how many."""
 
 SCHEMAS: Final[Mapping[str, pa.Schema]] = MappingProxyType(
     {

@@ -48,7 +48,7 @@ _NO_LOG: Final = frozenset(
         "set", "get", "throw", "raise", "make", "create", "return", "parse", "format", "new", "add", "str",
         "push", "string", "expect", "assert", "check", "test", "is", "has", "py", "lua", "append", "reply",
         "respond", "send", "param", "invalid", "init", "register", "catalog", "dialog", "login", "logout",
-        "status",
+        "status", "report", "type", "value", "runtime", "syntax",
     )
 )  # fmt: skip
 _STREAMS: Final = re.compile(
@@ -124,7 +124,8 @@ def _level(name: str, before: list[Node]) -> tuple[str | None, str] | None:
             return found[0], argument_text
     last = re.split(r"::|->|\.", name)[-1]
     found = level_in(last)
-    if found is None:
+    # `ValueError(…)` makes an error.
+    if found is None or (not is_log and re.search(r"[a-z](?:Error|Warning)$", last)):
         return None
     # Without a word for logging only names that are nothing but a level, or end with it, are taken.
     ends = said[-1] == found[1].lower() or (

@@ -14,7 +14,7 @@ import polars as pl
 from biglog.data.schema import SCHEMAS
 from biglog.data.statements import c, go, java, javascript, python
 from biglog.data.statements.calls import HOLE, Call, Found
-from biglog.data.statements.near import letters
+from biglog.data.statements.exclusion import is_of_tested
 from biglog.data.statements.sources import Metadata, Project, SourceTree
 from biglog.logs.sources.archives import Skipped
 
@@ -71,10 +71,10 @@ LANGUAGES: Final[Mapping[str, Language]] = {
 # What tests and examples log is made up, and what is bundled is another project's, under another licence.
 _ASIDE: Final = re.compile(
     r"(?:^|.*/)(?:tests?|testing|testdata|testsuite|unit_?tests?|__tests__|__mocks__|mocks?|specs?|fixtures|vendor"
-    r"|_vendor(?:ed)?|examples?|samples?|demos?|third[-_]?party|3rd[-_]?party|node_modules|externals?|contrib_?libs?|bower_components"
+    r"|_vendor(?:ed)?|[\w.-]*examples?|samples?|demos?|_?static|third[-_]?party|3rd[-_]?party|node_modules|externals?|contrib_?libs?|bower_components"
     r"|[\w.-]+[-_]tests?|tests?_[\w.-]+)/.*"
     r"|(?:.*/)?(?:test_[^/]*|[^/]*_(?:unit)?tests?\.\w+|conftest\.py|[^/]*Tests?\.\w+|[^/]*TestCase\.\w+"
-    r"|[^/]*\.(?:test|spec|min|bundle|d)\.[a-z]+|[^/]*_pb2(?:_grpc)?\.py|[^/]*\.pb(?:\.gw)?\.\w+)",
+    r"|[^/]*[Bb]undle[^/]*\.[cm]?js|[^/]*\.(?:test|spec|min|d)\.[a-z]+|[^/]*_pb2(?:_grpc)?\.py|[^/]*\.pb(?:\.gw)?\.\w+)",
 )
 _LONGEST_LINE: Final = 20_000
 
@@ -94,6 +94,7 @@ class TreeReport:
         unparsable: Files that could not be parsed at all.
         damaged: Files of which some part could not be parsed.
         calls: Log calls found.
+        of_tested: Calls left out as the names of their files say that they are about a tested system.
         no_message: Calls left out as they have no words, too many holes, or a text too long to be a message.
         rows: Distinct statements.
         excluded: The pattern that leaves the project out, if there is one.
@@ -109,6 +110,7 @@ class TreeReport:
     unparsable: int = 0
     damaged: int = 0
     calls: int = 0
+    of_tested: int = 0
     no_message: int = 0
     rows: int = 0
     excluded: str | None = None
@@ -146,7 +148,10 @@ def extract(tree: SourceTree) -> tuple[pl.DataFrame, TreeReport]:
     # An archive has all its files in one folder that is not part of their names.
     inside = len(first_folders) == 1 and tree.path.is_file()
     rows = _rows(found, project, root=f"{first_folders.pop()}/" if inside else "")
-    report.calls, kept = len(found), rows.filter(_is_message(rows["template"], rows["parameters"]))
+    report.calls = len(found)
+    rows = rows.filter(~pl.Series([is_of_tested(path) for path in rows["path"]], dtype=pl.Boolean))
+    report.of_tested = len(found) - len(rows)
+    kept = rows.filter(_is_message(rows["template"], rows["parameters"]))
     report.no_message = len(rows) - len(kept)
     merged = merge(kept)
     report.rows = len(merged)
@@ -242,6 +247,5 @@ def _is_message(templates: pl.Series, parameters: pl.Series) -> pl.Series:
     spoken = text.str.contains(r"\p{L}{3}")
     dense = 3 * text.str.count_matches(r"\p{L}") >= text.str.count_matches(r"\S")
     short = (templates.str.len_chars() <= LONGEST) & (parameters.list.len() <= MOST_HOLES)
-    # One word of many letters is a name or an encoded value; one that stands alone hardly a message.
-    wordy = letters(templates).str.contains(r"^\p{L}{1,30}( |$)")
-    return spoken & dense & short & wordy
+    # One word of very many letters is an encoded value.
+    return spoken & dense & short & ~text.str.contains(r"\p{L}{40}")

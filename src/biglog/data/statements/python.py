@@ -170,9 +170,11 @@ class _Reader:
         message = node.args[0] if node.args else _keyword(node, ("message",))
         if message is None:
             return None
+        category = node.args[1] if len(node.args) > 1 else _keyword(node, ("category",))
         if isinstance(message, ast.Call) and message.args and _last_name(message.func).endswith("Warning"):
-            message = message.args[0]
-        return Call(tuple(self._parts(message)), "warning", method, self._module, node.lineno)
+            message, category = message.args[0], message.func
+        raw = _last_name(category) if category is not None else ""
+        return Call(tuple(self._parts(message)), "warning", raw or method, self._module, node.lineno)
 
     def _filled(self, message: ast.expr, arguments: list[ast.expr], node: ast.Call) -> list[Part]:
         """The message with the call's own arguments in its holes, and the pairs of a structured call."""
