@@ -1,7 +1,7 @@
 """Probes of frozen line embeddings beside baselines, written to results/.
 
-A model is scored on the domains that its record (`held_out_domains`) or the command says were left out of its
-training; where neither does, on all, marked in-domain. Repeat --model for folds and for training seeds.
+A model is scored on the domains that its record (`held_out_domains`) or the command says were left out;
+where neither does, on all, marked in-domain. Repeat --model for folds and for training seeds.
 
 Example: python recipes/probes.py --model runs/fold0=BGL,HDFS --model runs/fold1 --out results/folds.json
 """
@@ -32,11 +32,8 @@ def system(name: str, given: str) -> running.System:
 
 def main() -> int:
     """Runs the command line and returns its exit code."""
-    about = {"description": __doc__, "formatter_class": argparse.RawDescriptionHelpFormatter}
-    parser = argparse.ArgumentParser(**about)  # type: ignore[arg-type]
-    parser.add_argument(
-        "--model", action="append", default=[], help="embedded, or FOLDER[=DOMAIN,DOMAIN,...]"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--model", action="append", default=[], help="FOLDER[=DOMAIN,...], or embedded")
     parser.add_argument("--name", default="biglog-mini", help="what tables call the models")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("BIGLOG_DATA", "../shared/data")))
     parser.add_argument("--statements", type=Path, help="CSV or Parquet with template and level")
@@ -46,10 +43,10 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("results/probes_biglog-mini.json"))
     given = parser.parse_args()
     try:
-        systems = [] if given.no_baselines else running.standard_baselines(given.cache)
-        systems = [system(given.name, model) for model in given.model] + systems
-        chosen = {"probes": given.probes, "statements": given.statements, "say": print}
-        result = running.run_probes(systems, given.data, **chosen)
+        systems = [system(given.name, model) for model in given.model]
+        systems += [] if given.no_baselines else running.standard_baselines(given.cache)
+        options = {"probes": given.probes, "statements": given.statements, "say": print}
+        result = running.run_probes(systems, given.data, **options)
         write_json(given.out, result | {"hardware": hardware(), "versions": versions(), "git": git_state()})
     except BigLogError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, f1_score
 
+from biglog.errors import InputError
 from biglog.evaluation.probes.vectors import Embed, Indices, Space, Unfitted, compact, embedded, fitted, unit
 
 SEEDS: Final = tuple(range(20))
@@ -75,9 +76,16 @@ def deal(lines: pl.DataFrame, seed: int, folds: int = FOLDS) -> Indices:
 
     Returns:
         The fold of each line, shape (n,); lines of one event are in one fold.
+
+    Raises:
+        InputError: There are fewer alert templates, or others, than folds.
     """
     generator = np.random.default_rng(seed)
     kinds = lines.group_by("event").agg(pl.any("is_alert")).sort("event")
+    some = int(kinds["is_alert"].sum())
+    if min(some, len(kinds) - some) < max(2, folds):
+        problem = f"{some} alert templates and {len(kinds) - some} others for {folds} folds"
+        raise InputError(problem, remedy="Each fold needs one of each")
     fold = np.empty(int(kinds["event"].max()) + 1, np.int64)  # type: ignore[arg-type]
     for alert in (False, True):
         events = generator.permutation(kinds.filter(is_alert=alert)["event"].to_numpy())

@@ -176,10 +176,12 @@ class WordLlama:
 
     def __init__(self) -> None:
         try:
-            from wordllama import WordLlama as Package
+            import wordllama
         except ImportError as error:
             raise InputError("WordLlama is not installed", remedy="pip install 'biglog[bench]'") from error
-        self._model = Package.load(disable_download=True)
+        # It looks for its tokenizer in a folder that its package calls otherwise, but not as a cache.
+        package = Path(wordllama.__file__).parent
+        self._model = wordllama.WordLlama.load(cache_dir=package, disable_download=True)
 
     def __call__(self, texts: list[str]) -> Floats:
         """Embeds texts: an `Embed`."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from biglog.errors import InputError
 from biglog.evaluation.probes.labelled import by_form, severity
 from biglog.evaluation.probes.vectors import Embed, Unfitted, compact, embedded, fitted, unit
 
@@ -73,6 +74,9 @@ def severity_across_domains(
 
     Returns:
         Columns set, domain, normal_form, is_severe, weight, score; higher is more severe.
+
+    Raises:
+        InputError: The other domains have one class only.
     """
     vectors = _vectors(embed, sets["normal_form"].to_list())
     severe, taught = sets["is_severe"].to_numpy(), sets["is_taught"].to_numpy()
@@ -212,6 +216,8 @@ def _vectors(embed: Embed | Unfitted, texts: list[str]) -> Any:
 
 def _head(vectors: Any, severe: NDArray[np.bool_], domains: NDArray[Any]) -> LogisticRegression:
     """Fits the head; each class of each domain has the same weight, and the mean weight is 1."""
+    if severe.all() or not severe.any():
+        raise InputError("what severity is learnt from is all severe, or all mild")
     groups, counts = np.unique(
         [f"{domain}/{one}" for domain, one in zip(domains, severe, strict=True)],
         return_inverse=True,
@@ -230,4 +236,4 @@ def _resampled(
 
 
 def _letters(text: str) -> str:
-    return re.sub("[^A-Za-z]+", " ", text)
+    return re.sub(r"[^A-Za-z]+", " ", re.sub(r"\[[A-Z]+\]", " ", text))
