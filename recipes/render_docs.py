@@ -1,4 +1,4 @@
-"""Writes what is written by command: the README's figures and tree, and the model cards, from results/*.json.
+"""Writes what is written by command: figures, the README's tree, model cards with their pictures.
 
 Example: python recipes/render_docs.py --check   (writes nothing; exit code 1 if something is not up to date)
 """
@@ -9,28 +9,29 @@ import argparse
 import sys
 from pathlib import Path
 
-from biglog.evaluation.cards import read_record, render_model_card
-from biglog.evaluation.figures import figures
+from biglog.evaluation.cards import card_pictures, read_record, render_model_card
+from biglog.evaluation.figures.page import between, figures, figures_page, missing, read_result
 from biglog.evaluation.tree import tree
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def readme() -> str:
-    """Returns the README with its marked sections written anew."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name, written in (("figures", figures(ROOT / "results")), ("tree", tree(ROOT))):
-        before, rest = text.split(f"<!-- {name} -->\n", 1)
-        after = rest.split(f"<!-- /{name} -->", 1)[1]
-        text = f"{before}<!-- {name} -->\n{written}\n<!-- /{name} -->{after}"
-    return text
+NAME = "biglog-mini"
 
 
 def documents() -> dict[Path, str]:
     """Returns every written document by its path."""
-    card = render_model_card(read_record(ROOT / "results" / "pretrain_biglog-mini.json"))
-    embedded = ROOT / "src" / "biglog" / "checkpoints" / "biglog-mini" / "README.md"
-    return {ROOT / "model_cards" / "biglog-mini.md": card, embedded: card, ROOT / "README.md": readme()}
+    results, cards = ROOT / "results", ROOT / "model_cards"
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    embedded = ROOT / "src" / "biglog" / "checkpoints" / NAME
+    record = read_record(results / f"pretrain_{NAME}.json")
+    probes, cold = (read_result(results / file) for file in (f"probes_{NAME}.json", "cold_embeddings.json"))
+    pictures = card_pictures(record, probes).items()
+    return {
+        **{folder / name: drawn for folder in (cards / NAME, embedded) for name, drawn in pictures},
+        cards / f"{NAME}.md": render_model_card(record, probes, cold, pictures=f"{NAME}/"),
+        embedded / "README.md": render_model_card(record, probes, cold),
+        ROOT / "docs" / "figures.md": figures_page(results),
+        ROOT / "README.md": between(between(text, "figures", figures(results)), "tree", tree(ROOT)),
+    }
 
 
 def main() -> int:
@@ -39,6 +40,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("--check", action="store_true", help="compare only")
     check = parser.parse_args().check
+    for name in missing(ROOT / "results"):
+        print(f"left out, as there is no results/{name}", file=sys.stderr)
     stale = {
         path: text
         for path, text in documents().items()

@@ -11,7 +11,7 @@ import pytest
 
 from biglog.errors import InputError
 from biglog.evaluation.cards import read_record, render_model_card
-from biglog.evaluation.figures import figures
+from biglog.evaluation.figures.page import figures
 from biglog.evaluation.tree import FOLDERS, tree
 
 ROOT = Path(__file__).resolve().parents[1]

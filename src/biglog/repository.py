@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 WEIGHTS, TOKENIZER, CARD = "model.safetensors", "tokenizer.json", "README.md"
 REQUIRED_FILES = ("config.json", WEIGHTS, TOKENIZER, "tokenizer_config.json")
-OPTIONAL_FILES = (CARD, "LICENSE", "special_tokens_map.json", "vocab.txt")
+PICTURES = ("curves.svg", "probes.svg")
+"""What a card shows, beside it."""
+OPTIONAL_FILES = (CARD, "LICENSE", "special_tokens_map.json", "vocab.txt", *PICTURES)
 POOLING = "1_Pooling/config.json"
 SENTENCE_FILES = (
     "modules.json",

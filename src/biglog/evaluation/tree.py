@@ -25,15 +25,16 @@ ABOUT = {
     "pyproject.toml": "Build system and ruff",
     "setup.cfg": "Metadata, extras, entry point, pytest, mypy, import contracts",
     "benchmarks/README.md": "How to run the benchmarks",
+    "docs/figures.md": "Every figure in full, written by `make docs`",
 }
 
 # Folders that are told in one line.
 FOLDERS = {
-    "model_cards": "One rendered card per checkpoint",
+    "model_cards": "One rendered card per checkpoint, and its pictures",
     "results": "One JSON per run, with code version, data checksums, seed, hardware",
     "recipes/configs/pretrain": "A run is a YAML file: smoke, mini (the shipped model), base (the paper's)",
     "src/biglog/checkpoints/biglog-mini": "The embedded checkpoint, laid out as a Hub model repository",
-    "src/biglog/templates": "Of the report and the model card",
+    "src/biglog/templates": "Of the report and the cards",
     "tests": "Mirrors the library; data/ are small real logs, tiny-biglog/ a real checkpoint",
 }
 

@@ -1,0 +1,304 @@
+"""Small pictures as SVG: curves in panels, and scores of several systems side by side.
+
+They are text with rounded coordinates, so the same figures give the same bytes. Each brings its own
+background, with colours for light and for dark that follow the reader's setting: an image cannot know the
+page around it. Curves differ in colour and in their dashes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from xml.sax.saxutils import escape
+
+from biglog.errors import InputError
+
+WIDTH: Final = 880
+"""Of every picture, in pixels: a README's column."""
+
+MOST_POINTS: Final = 120
+"""Points of a curve; neighbours are averaged where there are more."""
+
+_PANEL_HEIGHT, _MARGIN, _GAP = 232, 16, 20
+_LEFT, _TOP, _BOTTOM = 44, 62, 34
+_ROW, _HEAD, _NAMES = 28, 64, 190
+_DASHES: Final = ("", "7 3", "2 3", "8 3 2 3")
+_LIGHT: Final = {
+    "paper": "#ffffff",
+    "edge": "#d0d7de",
+    "ink": "#1f2328",
+    "dim": "#59636e",
+    "grid": "#e4e8ec",
+    "own": "#ddf4ff",
+    "s0": "#0969da",
+    "s1": "#bc4c00",
+    "s2": "#1a7f37",
+    "s3": "#8250df",
+}
+_DARK: Final = {
+    "paper": "#0d1117",
+    "edge": "#3d444d",
+    "ink": "#f0f6fc",
+    "dim": "#9198a1",
+    "grid": "#262c34",
+    "own": "#121d2f",
+    "s0": "#58a6ff",
+    "s1": "#f0883e",
+    "s2": "#3fb950",
+    "s3": "#bc8cff",
+}
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve.
+
+    Attributes:
+        name: What the legend calls it.
+        x: Shape (points,), ascending.
+        y: Shape (points,); points that are no finite number are left out.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes, both from 0.
+
+    Attributes:
+        title: What is shown.
+        unit: Of the vertical axis.
+        series: Up to four curves.
+        x_unit: Of the horizontal axis.
+    """
+
+    title: str
+    unit: str
+    series: tuple[Series, ...]
+    x_unit: str = "step"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One score, with the ends of its spread where that is known."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One measure.
+
+    Attributes:
+        title: Its name; a line break parts it in two lines.
+        marks: Scores by system; a system without one has an empty place.
+    """
+
+    title: str
+    marks: Mapping[str, Mark]
+
+
+def curves(panels: Sequence[Panel], *, title: str, columns: int = 3) -> str:
+    """Draws curves.
+
+    Args:
+        panels: Those without any finite point are left out.
+        title: For readers who cannot see the picture.
+        columns: Panels side by side.
+
+    Raises:
+        InputError: There is nothing to draw.
+    """
+    drawn = [panel for panel in map(_finite, panels) if panel.series]
+    if not drawn:
+        raise InputError("there is no point to draw a curve of", remedy="Give a run that logged its loss")
+    columns = min(columns, len(drawn))
+    across = (WIDTH - 2 * _MARGIN - (columns - 1) * _GAP) / columns
+    parts: list[str] = []
+    for number, panel in enumerate(drawn):
+        row, column = divmod(number, columns)
+        parts += _panel(panel, _MARGIN + column * (across + _GAP), _MARGIN + row * _PANEL_HEIGHT, across)
+    rows = math.ceil(len(drawn) / columns)
+    return _picture(parts, 2 * _MARGIN + rows * _PANEL_HEIGHT, title)
+
+
+def scores(columns: Sequence[Column], systems: Sequence[str], *, own: str, title: str) -> str:
+    """Draws scores of at most 1 as dots, a row a system and a column a measure, each with its own axis.
+
+    The largest score of each column is bold.
+
+    Args:
+        columns: The measures.
+        systems: The rows, in order.
+        own: The system whose row stands out.
+        title: For readers who cannot see the picture.
+
+    Raises:
+        InputError: There is nothing to draw.
+    """
+    shown = [column for column in columns if any(name in column.marks for name in systems)]
+    if not shown:
+        raise InputError("there is no score to draw", remedy="Run the probes")
+    across = (WIDTH - 2 * _MARGIN - _NAMES) / len(shown)
+    height = _HEAD + _ROW * len(systems)
+    parts = []
+    if own in systems:
+        band = _HEAD + _ROW * systems.index(own) + 2
+        wide = WIDTH - 2 * _MARGIN
+        parts.append(
+            f'<rect class="own" x="{_MARGIN}" y="{band}" width="{wide}" height="{_ROW - 4}" rx="5"/>'
+        )
+    for row, name in enumerate(systems):
+        y = _HEAD + _ROW * (row + 0.5)
+        parts.append(_text(_MARGIN + 8, y + 4, name, "strong" if name == own else ""))
+    for number, column in enumerate(shown):
+        parts += _scored(column, systems, own, _MARGIN + _NAMES + number * across, across)
+    return _picture(parts, height + _MARGIN, title)
+
+
+def ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """Returns round numbers, evenly apart, that enclose a range.
+
+    Args:
+        low: Least value.
+        high: Greatest value.
+        most: At most so many gaps between them.
+    """
+    span = high - low or abs(high) or 1.0
+    power = 10.0 ** math.floor(math.log10(span / most))
+    step = next(power * part for part in (1, 2, 2.5, 5, 10, 20) if span / (power * part) <= most)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(step * i, 10) for i in range(first, max(last, first + 1) + 1)]
+
+
+def _finite(panel: Panel) -> Panel:
+    kept = []
+    for series in panel.series:
+        points = [(x, y) for x, y in zip(series.x, series.y, strict=True) if math.isfinite(y)]
+        if points:
+            kept.append(_thinned(series.name, points))
+    return Panel(panel.title, panel.unit, tuple(kept), panel.x_unit)
+
+
+def _thinned(name: str, points: Sequence[tuple[float, float]]) -> Series:
+    """Averages neighbours, so that no curve has more than `MOST_POINTS`."""
+    size = math.ceil(len(points) / MOST_POINTS)
+    groups = [points[i : i + size] for i in range(0, len(points), size)]
+    x, y = ([math.fsum(p[axis] for p in group) / len(group) for group in groups] for axis in (0, 1))
+    return Series(name, x, y)
+
+
+def _panel(panel: Panel, left: float, top: float, across: float) -> Iterator[str]:
+    end = max(x for series in panel.series for x in series.x)
+    y_ticks = ticks(0, max(y for series in panel.series for y in series.y))
+    x0, x1, y0, y1 = left + _LEFT, left + across - 12, top + _PANEL_HEIGHT - _BOTTOM, top + _TOP
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return x0 + (x1 - x0) * x / (end or 1), y0 - (y0 - y1) * y / y_ticks[-1]
+
+    yield _text(left, top + 14, panel.title, "strong")
+    yield _text(left, top + 30, panel.unit, "dim")
+    for tick in y_ticks:
+        y = place(0, tick)[1]
+        yield f'<path class="grid" d="M{_n(x0)} {_n(y)}H{_n(x1)}"/>'
+        yield _text(x0 - 6, y + 4, _label(tick), "dim end")
+    for tick in (tick for tick in ticks(0, end, 4) if tick <= end):
+        yield _text(place(tick, 0)[0], y0 + 15, _label(tick), "dim middle")
+    yield _text((x0 + x1) / 2, y0 + 29, panel.x_unit, "dim middle")
+    for number, series in enumerate(panel.series):
+        points = " ".join(f"{_n(a)} {_n(b)}" for a, b in map(place, series.x, series.y))
+        yield f'<polyline class="s{number % 4}" points="{points}"/>'
+    yield from _legend(panel, left, top + 47)
+
+
+def _legend(panel: Panel, left: float, y: float) -> Iterator[str]:
+    for number, series in enumerate(panel.series):
+        if len(panel.series) > 1:
+            yield f'<path class="s{number % 4}" d="M{_n(left)} {_n(y - 4)}h18"/>'
+            yield _text(left + 22, y, series.name, "dim")
+            left += 36 + 7 * len(series.name)
+
+
+def _scored(column: Column, systems: Sequence[str], own: str, left: float, across: float) -> Iterator[str]:
+    marks = {name: column.marks[name] for name in systems if name in column.marks}
+    ends = [end for mark in marks.values() for end in (mark.value, mark.low, mark.high) if end is not None]
+    axis = ticks(min(*ends, 0.999), min(max(ends), 1.0), 3)
+    last = min(axis[-1], 1.0)  # a spread may reach beyond what a score can
+    x0, x1 = left + 8, left + across - 46
+
+    def place(value: float) -> float:
+        return x0 + (x1 - x0) * (min(value, last) - axis[0]) / (last - axis[0])
+
+    for line, title in enumerate(column.title.split("\n")):
+        yield _text(left + 4, _MARGIN + 10 + 15 * line, title, "" if line else "strong")
+    for tick in (axis[0], last):
+        x = _n(place(tick))
+        yield f'<path class="grid" d="M{x} {_HEAD - 3}V{_HEAD + _ROW * len(systems)}"/>'
+        yield _text(place(tick), _HEAD - 8, _label(tick), "dim middle small")
+    best = max(mark.value for mark in marks.values())
+    for name, mark in marks.items():
+        y = _HEAD + _ROW * (systems.index(name) + 0.5)
+        kind = "mine" if name == own else "theirs"
+        if mark.low is not None and mark.high is not None:
+            yield f'<path class="{kind}" d="M{_n(place(mark.low))} {_n(y)}H{_n(place(mark.high))}"/>'
+        yield f'<circle class="{kind}" cx="{_n(place(mark.value))}" cy="{_n(y)}" r="4.5"/>'
+        yield _text(left + across - 4, y + 4, f"{mark.value:.3f}", "end" + " strong" * (mark.value == best))
+
+
+def _picture(parts: Sequence[str], height: float, title: str) -> str:
+    words, box = escape(title, {'"': "&quot;"}), f"0 0 {WIDTH} {_n(height)}"
+    return "\n".join(
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{_n(height)}" '
+            f'viewBox="{box}" role="img" aria-label="{words}">',
+            f"<title>{words}</title>",
+            f"<style>{_style()}</style>",
+            f'<rect class="paper" x="0.5" y="0.5" width="{WIDTH - 1}" height="{_n(height - 1)}" rx="8"/>',
+            *parts,
+            "</svg>\n",
+        )
+    )
+
+
+def _style() -> str:
+    def rules(colours: Mapping[str, str]) -> str:
+        return "".join(
+            (
+                f".paper{{fill:{colours['paper']};stroke:{colours['edge']}}}",
+                f"text{{fill:{colours['ink']}}}.dim{{fill:{colours['dim']}}}",
+                f".grid{{stroke:{colours['grid']}}}.own{{fill:{colours['own']}}}",
+                *(f".s{i}{{stroke:{colours[f's{i}']}}}" for i in range(4)),
+                f".mine{{fill:{colours['s0']};stroke:{colours['s0']}}}",
+                f".theirs{{fill:{colours['dim']};stroke:{colours['dim']}}}",
+            )
+        )
+
+    shapes = (
+        "text{font:12px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif}"
+        ".strong{font-weight:600}.small{font-size:10.5px}.end{text-anchor:end}.middle{text-anchor:middle}"
+        "polyline,path{fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}"
+        ".grid{stroke-width:1}.mine,.theirs{stroke-width:1.4}"
+        + "".join(f".s{i}{{stroke-dasharray:{dash}}}" for i, dash in enumerate(_DASHES) if dash)
+    )
+    return f"{shapes}{rules(_LIGHT)}@media(prefers-color-scheme:dark){{{rules(_DARK)}}}"
+
+
+def _text(x: float, y: float, words: str, kind: str = "") -> str:
+    shown = f' class="{kind}"' if kind else ""
+    return f'<text x="{_n(x)}" y="{_n(y)}"{shown}>{escape(words)}</text>'
+
+
+def _label(tick: float) -> str:
+    return f"{tick:,.10f}".rstrip("0").rstrip(".")
+
+
+def _n(value: float) -> str:
+    """A coordinate: a tenth of a pixel is fine enough, and the same everywhere."""
+    return f"{value:.1f}".removesuffix(".0")
