@@ -1,6 +1,6 @@
 """What each objective of pretraining is worth: the same recipe with one thing changed, on the frozen probes.
 
-Example: python recipes/ablation.py --config recipes/configs/pretrain/ablation.yaml
+Example: python recipes/ablation.py --config recipes/configs/ablation/mini.yaml
 
 Domains that are probed are left out of every run. Runs that are finished are not run again.
 """
@@ -46,7 +46,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--config", type=Path, default="recipes/configs/pretrain/ablation.yaml")
+    parser.add_argument("--config", type=Path, default="recipes/configs/ablation/mini.yaml")
     parser.add_argument("--runs", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--out", type=Path, default=Path("results/pretraining_ablation.json"))
     options = parser.parse_args()
