@@ -18,7 +18,10 @@ from biglog.training.folds import fold_runs, folds
 from biglog.training.joint import JointModel, info_nce, joint_model, without_joint_heads
 from biglog.training.objectives import UNKNOWN, read_training_statements, statement_lines
 from biglog.training.prepared import prepare
-from biglog.training.pretrain import pretrain
+from biglog.training.pretrain import _model, build_trainer, pretrain
+from biglog.training.record import Clock
+from biglog.training.run_folder import RunFolder
+from biglog.training.trainer import TokensUntil
 from modeling_biglog import BigLogForMaskedLM
 
 STATEMENTS = str(LINES.parent / "statements.csv")
@@ -258,3 +261,41 @@ def test_labels_of_an_unlabelled_domain_are_refused(tmp_path):
 def test_the_joint_model_is_none_of_the_payload(run):
     assert JointModel._auto_class is None
     assert not list((run[0] / "tiny-biglog").glob("*.py"))
+
+
+def test_once_tokens_are_the_heads_alone_the_encoder_gets_none_of_their_gradient(prepared):
+    start = BigLogForMaskedLM.from_pretrained(TINY)
+    model = joint_model(start, weights=WEIGHTS, temperature=0.1, teacher_width=32).train()
+    ids, labels = torch.tensor([[7, 20, 21, 8]]), torch.tensor([[-100, 20, -100, -100]])
+    query = model.bert.encoder.layer[0].attention.self.query.weight
+    for reaches in (True, False):
+        model.zero_grad()
+        model.tokens_reach_encoder = reaches
+        model(input_ids=ids, labels=labels).loss.backward()
+        assert (query.grad is not None and bool(query.grad.any())) == reaches
+        assert model.cls.predictions.transform.dense.weight.grad.any()
+    pairs = _within(prepared.objectives.batch(0), len(load_tokenizer(TINY)))
+    model(input_ids=ids, labels=labels, pairs=pairs).loss.backward()
+    assert query.grad.any()
+
+
+def test_tokens_reach_the_encoder_for_a_share_of_the_steps(tmp_path):
+    seen = []
+
+    class Spy(TokensUntil):
+        def on_step_begin(self, args, state, control, **kwargs):
+            super().on_step_begin(args, state, control, **kwargs)
+            seen.append(self._model.tokens_reach_encoder)
+
+    arguments = joint(tmp_path, tokens_until=0.5)
+    prepared = prepare(arguments)
+    folder = RunFolder(tmp_path)
+    folder.create()
+    folder.begin(arguments, prepared.fingerprint, prepared.tokenizer)
+    trainer = build_trainer(arguments, prepared, _model(arguments, prepared), folder, Clock())
+    trainer.callback_handler.callbacks = [
+        Spy(one._model, one._share) if isinstance(one, TokensUntil) else one
+        for one in trainer.callback_handler.callbacks
+    ]
+    trainer.train()
+    assert seen == [True] * 3 + [False] * 3

@@ -93,6 +93,8 @@ class PretrainArguments:
         teacher_weight: Of its line embeddings in the loss; 0 leaves them out.
         teacher_start: Token embeddings start as the teacher's of each token, reduced to our width.
         teacher_cache: Folder that keeps what the teacher said for other runs; none keeps nothing.
+        tokens_until: Share of the steps after which masked tokens are the token head's alone to learn, and
+            the encoder learns from pairs only; 1 for never. Where there is another objective.
         warm_start_steps: Steps on pairs by the token embeddings alone, before training; 0 for none.
         warm_start_pairs: Pairs of a batch of these.
         tokens_weight: Of masked tokens and line order in the loss, where there is another objective.
@@ -171,6 +173,7 @@ class PretrainArguments:
     warm_start_steps: int = 0
     warm_start_pairs: int = 128
     tokens_weight: float = 1.0
+    tokens_until: float = 1.0
     temperature: float = 0.5
     count_power: float = 0.0
     row_length: int = 256
@@ -229,7 +232,7 @@ class PretrainArguments:
     def _check_objectives(self) -> None:
         for name in ("identity_weight", "severity_weight", "teacher_weight", "tokens_weight"):
             self._require(getattr(self, name) >= 0, name, "must not be negative")
-        for name in ("event_share", "identity_twins"):
+        for name in ("event_share", "identity_twins", "tokens_until"):
             self._require(0 <= getattr(self, name) <= 1, name, "must lie between 0 and 1")
         self._require(self.warm_start_steps >= 0, "warm_start_steps", "must not be negative")
         pairs = self.has_pairs or not self.warm_start_steps

@@ -40,6 +40,7 @@ class JointModel(BigLogForPreTraining):
         self.teacher = nn.Linear(config.hidden_size, getattr(config, "joint_teacher_width", 0) or 1)
         self.share = 1.0
         self.parts: dict[str, float] = {}
+        self.tokens_reach_encoder = True
         self.post_init()
 
     def set_share(self, micro_batches: int) -> None:
@@ -90,6 +91,11 @@ class JointModel(BigLogForPreTraining):
             tokens = cast(dict[str, float], self.config.joint_weights)["tokens"]
             output.loss = tokens * output.loss + self.share * self.weighted(losses)
         return output
+
+    def _encode(self, *given: Any, **named: Any) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
+        """Token states of rows, without gradients once tokens are the head's alone to learn."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.tokens_reach_encoder):
+            return super()._encode(*given, **named)
 
     def weighted(self, losses: dict[str, Tensor]) -> Tensor:
         """Adds losses of pairs up with their weights."""

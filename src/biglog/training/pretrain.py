@@ -25,7 +25,7 @@ from biglog.training.record import Clock, git_state, write_json
 from biglog.training.run_folder import RunFolder
 from biglog.training.run_record import run_record
 from biglog.training.trackers import trackers
-from biglog.training.trainer import PretrainingTrainer, Watch, training_arguments
+from biglog.training.trainer import PretrainingTrainer, TokensUntil, Watch, training_arguments
 from biglog.training.warm_start import warm_start
 from modeling_biglog import BigLogForMaskedLM, BigLogForPreTraining
 
@@ -183,7 +183,10 @@ def build_trainer(
         train_dataset=_rows(arguments, prepared, steps * rows_per_step),
         eval_dataset=[row for rows in prepared.held_out.rows.values() for row in rows],
         data_collator=_collator(arguments, prepared),
-        callbacks=[Watch(folder)],
+        callbacks=[
+            Watch(folder),
+            *([TokensUntil(model, arguments.tokens_until)] if isinstance(model, JointModel) else []),
+        ],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -12,6 +12,7 @@ from transformers.trainer_callback import TrainerControl, TrainerState
 from biglog.errors import InputError
 from biglog.training.arguments import PretrainArguments
 from biglog.training.held_out import averages
+from biglog.training.joint import JointModel
 from biglog.training.line_order import average_orders
 from biglog.training.prepared import Prepared
 from biglog.training.record import Clock
@@ -110,6 +111,22 @@ class _LossSoFar(TrainerCallback):
         """Does so at the first chance after that."""
         if state.global_step:
             self._trainer.take_up_loss()
+
+
+class TokensUntil(TrainerCallback):
+    """Lets masked tokens shape the encoder up to a share of the steps, and the token head alone after it.
+
+    A line embedding looks past values, a masked token asks for them: what is learnt last counts most.
+    """
+
+    def __init__(self, model: JointModel, share: float) -> None:
+        self._model, self._share = model, share
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Decides it for the step that begins, by its number: a resumed run does the same."""
+        self._model.tokens_reach_encoder = state.global_step < self._share * state.max_steps
 
 
 class Watch(TrainerCallback):
