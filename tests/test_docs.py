@@ -68,3 +68,9 @@ def test_a_record_that_lacks_something_is_an_error() -> None:
 def test_a_missing_result_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="make bench"):
         figures(tmp_path)
+
+
+def test_links_of_the_figures_and_the_cards_lead_somewhere() -> None:
+    for page in (ROOT / "docs" / "figures.md", *(ROOT / "model_cards").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert target.startswith("http") or (page.parent / target).exists(), (page.name, target)
