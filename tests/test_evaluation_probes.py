@@ -349,20 +349,29 @@ def test_ground_truth_and_labels_of_the_samples():
 @needs_data
 def test_a_run_of_the_command_is_written_and_rendered(tmp_path):
     out = tmp_path / "out.json"
-    command = [sys.executable, ROOT / "recipes" / "probes.py", "--model", f"{TINY}=BGL", "--no-baselines"]
-    command += ["--probes", "alerts", "--data", DATA, "--out", out, "--name", "tiny"]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+    command = ["--model", f"{TINY}=BGL", "--probes", "alerts", "--out", out, "--name", "tiny"]
+    done = told(*command)
+    assert done.returncode == 0, done.stderr
     result = json.loads(out.read_text())
     assert result["systems"]["tiny"]["training"] == ["left out"]
     assert result["alerts"]["alerts"] == 143
     assert render_probes(result) in done.stdout
     assert "| **tiny** |" in done.stdout
-    bad = subprocess.run(
-        list(map(str, [*command, "--model", f"{TINY}=Plan9"])), capture_output=True, text=True, check=False
-    )
+
+
+@needs_data
+@pytest.mark.slow
+def test_a_domain_that_there_is_not_ends_the_command_in_one_line():
+    bad = told("--model", f"{TINY}=Plan9")
     assert bad.returncode == 2
     assert "unknown domain 'Plan9'" in bad.stderr
     assert "Traceback" not in bad.stderr
+
+
+def told(*arguments):
+    """A run of the command without baselines."""
+    command = [sys.executable, ROOT / "recipes" / "probes.py", "--no-baselines", "--data", DATA, *arguments]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
 
 
 @needs_data
