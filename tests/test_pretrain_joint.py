@@ -299,3 +299,19 @@ def test_tokens_reach_the_encoder_for_a_share_of_the_steps(tmp_path):
     ]
     trainer.train()
     assert seen == [True] * 3 + [False] * 3
+
+
+def test_texts_for_the_teacher_come_with_pairs_and_change_no_pair(prepared, tmp_path):
+    texts = ["the server refused the connection", "no space is left on the device"]
+    pl.DataFrame({"text": texts}).write_parquet(tmp_path / "prose.parquet")
+    given = prepare(
+        joint(tmp_path, teacher_texts=str(tmp_path / "prose.parquet"), teacher_lines=3)
+    ).objectives
+    alone, batch = prepared.objectives.batch(2), given.batch(2)
+    pairs = 2 * len(batch["severe"])
+    assert torch.equal(batch["alike"], alone["alike"])
+    assert len(batch["place"]) == pairs + 3
+    assert batch["taught"][-3:].tolist() == [pairs, pairs + 1, pairs + 2]
+    expected = Teacher(str(TINY)).embed(given.texts(2))
+    assert torch.allclose(batch["teacher"][-3:], torch.from_numpy(expected), atol=1e-6)
+    assert given.record["prose"] == 2

@@ -91,6 +91,9 @@ class PretrainArguments:
         teacher: General text encoder to learn from: a checkpoint's folder or Hub id, or
             ``package:NAME/FOLDER`` for one that a Python package carries. Nothing of it is in the result.
         teacher_weight: Of its line embeddings in the loss; 0 leaves them out.
+        teacher_texts: Parquet file of technical English (see ``datasets_scripts/build_prose.py``), relative
+            to the working folder; the teacher's embeddings of it are learnt too.
+        teacher_lines: Texts of it in a batch of pairs.
         teacher_start: Token embeddings start as the teacher's of each token, reduced to our width.
         teacher_cache: Folder that keeps what the teacher said for other runs; none keeps nothing.
         tokens_until: Share of the steps after which masked tokens are the token head's alone to learn, and
@@ -168,6 +171,8 @@ class PretrainArguments:
     severity_weight: float = 0.0
     teacher: str | None = None
     teacher_weight: float = 0.0
+    teacher_texts: str | None = None
+    teacher_lines: int = 32
     teacher_start: bool = False
     teacher_cache: str | None = None
     warm_start_steps: int = 0
@@ -246,6 +251,9 @@ class PretrainArguments:
         self._require(stated, "severity_weight", "needs statements")
         taught = self.teacher is not None
         self._require(taught or not self.teacher_weight, "teacher_weight", "needs a teacher")
+        texts = self.teacher_weight > 0 or self.teacher_texts is None
+        self._require(texts, "teacher_texts", "needs a teacher_weight")
+        self._require(self.teacher_lines > 0, "teacher_lines", "must be positive")
         self._require(taught or not self.teacher_start, "teacher_start", "needs a teacher")
 
     @property

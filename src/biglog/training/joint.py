@@ -118,11 +118,12 @@ class JointModel(BigLogForPreTraining):
         chunks = zip(pairs["input_ids"], pairs["attention_mask"], strict=True)
         pooled = [(pool or self._pooled)(ids, mask) for ids, mask in chunks]
         lines = functional.normalize(torch.cat(pooled)[pairs["place"]].float(), dim=-1)
+        both = 2 * len(pairs["severe"])
         losses: dict[str, Tensor] = {}
         if weights["identity"]:
-            losses["identity"] = info_nce(lines, pairs["alike"], float(self.config.joint_temperature))
+            losses["identity"] = info_nce(lines[:both], pairs["alike"], float(self.config.joint_temperature))
         if weights["severity"]:
-            losses["severity"] = self._severity_loss(lines, pairs["severe"])
+            losses["severity"] = self._severity_loss(lines[:both], pairs["severe"])
         if weights["teacher"] and len(pairs.get("taught", ())):
             guessed = self.teacher(lines[pairs["taught"]])
             losses["teacher"] = 1 - functional.cosine_similarity(guessed, pairs["teacher"]).mean()

@@ -26,6 +26,7 @@ from transformers import PreTrainedTokenizerFast
 from biglog.data.collators import MaskedLanguageCollator, Row
 from biglog.data.corpus import Corpus
 from biglog.data.pairs import EventPairs, Pair, StatementPairs
+from biglog.data.prose import read_texts
 from biglog.data.statements import drop_near, read_statements, split_statements
 from biglog.data.values import WILDCARD
 from biglog.errors import InputError
@@ -65,6 +66,8 @@ class Objectives:
         severe: 1 for each statement written as a warning or worse, 0 for one below, `UNKNOWN` otherwise;
             shape (statements,).
         meaning: The teacher's embedding by text: of statements the template, of log lines the normal form.
+        prose: Texts that nothing is known of but what the teacher says.
+        prose_lines: How many of them come with a batch.
         tokenizer: Of the model.
         pairs: Pairs of a batch.
         event_share: Share of them that come from logs.
@@ -76,6 +79,8 @@ class Objectives:
     events: tuple[EventPairs, ...]
     severe: np.ndarray
     meaning: dict[str, Vectors]
+    prose: tuple[str, ...]
+    prose_lines: int
     tokenizer: PreTrainedTokenizerFast
     pairs: int
     event_share: float
@@ -96,8 +101,9 @@ class Objectives:
     def fingerprint(self) -> str:
         """A digest of what pairs are drawn from."""
         digest = hashlib.sha256(json.dumps(self.record, sort_keys=True).encode())
-        for template in [] if self.statements is None else self.statements.templates:
-            digest.update(template.encode())
+        templates = [] if self.statements is None else self.statements.templates
+        for text in (*templates, *self.prose):
+            digest.update(text.encode())
         return digest.hexdigest()
 
     def draw(self, number: int) -> list[Pair]:
@@ -112,17 +118,24 @@ class Objectives:
             drawn += self.statements.draw(rng, self.pairs - len(drawn))
         return drawn
 
+    def texts(self, number: int) -> list[str]:
+        """Draws the texts that come with a batch of pairs for the teacher's sake."""
+        if not self.prose:
+            return []
+        rng = np.random.default_rng([self.seed, 11, number])
+        return [self.prose[int(row)] for row in rng.integers(len(self.prose), size=self.prose_lines)]
+
     def batch(self, number: int) -> dict[str, Any]:
-        """Returns a batch of pairs as `JointModel` reads it: the lines of all firsts, then of all seconds.
+        """Returns a batch of pairs as `JointModel` reads it: all firsts, all seconds, texts for the teacher.
 
         Returns:
             input_ids and attention_mask, lists of tensors (lines, tokens), lines sorted by length; place, the
-            row of each line among these, shape (2 pairs,); alike, which lines hold the same tokens though
-            they are no pair, bool (pairs, pairs); severe, float (pairs,); teacher, float (known, width), and
+            row of each line among these, shape (2 pairs + texts,); alike, which lines hold the same tokens
+            though they are no pair, bool (pairs, pairs); severe, float (pairs,); teacher, float (known, width), and
             taught, the pairs' lines that it is of, int (known,).
         """
-        drawn = self.draw(number)
-        texts = [pair.first for pair in drawn] + [pair.second for pair in drawn]
+        drawn, prose = self.draw(number), self.texts(number)
+        texts = [pair.first for pair in drawn] + [pair.second for pair in drawn] + prose
         ids = self._tokens(texts)
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
         chunks = [self._padded([ids[i] for i in order[k : k + CHUNK]]) for k in range(0, len(order), CHUNK)]
@@ -133,9 +146,9 @@ class Objectives:
             "input_ids": [chunk for chunk, _ in chunks],
             "attention_mask": [mask for _, mask in chunks],
             "place": torch.from_numpy(place),
-            "alike": _alike(ids, len(drawn)),
+            "alike": _alike(ids[: 2 * len(drawn)], len(drawn)),
             "severe": torch.tensor(severe, dtype=torch.float32),
-        } | self._taught(drawn)
+        } | self._taught(drawn, prose)
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
         encodings = self.__dict__["_backend"].encode_batch_fast(list(texts), add_special_tokens=False)
@@ -150,7 +163,7 @@ class Objectives:
             ids[i, : len(row)], mask[i, : len(row)] = torch.tensor(row), 1
         return ids, mask
 
-    def _taught(self, drawn: Sequence[Pair]) -> dict[str, torch.Tensor]:
+    def _taught(self, drawn: Sequence[Pair], prose: Sequence[str]) -> dict[str, torch.Tensor]:
         """What the teacher said of the lines of a batch, and which lines these are."""
         if not self.meaning:
             return {}
@@ -162,6 +175,8 @@ class Objectives:
                 if text in self.meaning:
                     known.append(self.meaning[text])
                     taught.append(side * len(drawn) + row)
+        known += [self.meaning[text] for text in prose]
+        taught += range(2 * len(drawn), 2 * len(drawn) + len(prose))
         width = len(next(iter(self.meaning.values())))
         teacher = np.stack(known) if known else np.zeros((0, width), dtype=np.float32)
         return {"teacher": torch.from_numpy(teacher), "taught": torch.tensor(taught, dtype=torch.long)}
@@ -229,8 +244,10 @@ def prepare_objectives(
     labelled = labelled_events(logs, Path(arguments.data_root), arguments.event_labels)
     grouped = grouped_events(logs) if arguments.event_groups else {}
     meaning: dict[str, Vectors] = {}
+    prose: list[str] = []
     if teacher is not None and arguments.teacher_weight:
-        texts = sorted({*texts, *train["normal_form"].to_list()})
+        prose = [] if arguments.teacher_texts is None else read_texts(arguments.teacher_texts)
+        texts = sorted({*texts, *prose, *train["normal_form"].to_list()})
         meaning = dict(zip(texts, teacher.embed([readable(text) for text in texts]), strict=True))
     record: dict[str, Any] = {
         "statements": 0 if pairs is None else len(pairs.templates),
@@ -240,12 +257,15 @@ def prepare_objectives(
         "projects": [] if pairs is None else sorted(pairs.table["project"].drop_nulls().unique()),
         "teacher": None if teacher is None else {"name": teacher.name, "sha256": teacher.sha256},
         "taught_texts": len(meaning),
+        "prose": len(prose),
     }
     return Objectives(
         statements=pairs,
         events=tuple(EventPairs(events) for events in (labelled, grouped) if events),
         severe=severe,
         meaning=meaning,
+        prose=tuple(prose),
+        prose_lines=arguments.teacher_lines,
         tokenizer=tokenizer,
         pairs=arguments.identity_pairs,
         event_share=arguments.event_share,
