@@ -131,8 +131,8 @@ class Objectives:
         Returns:
             input_ids and attention_mask, lists of tensors (lines, tokens), lines sorted by length; place, the
             row of each line among these, shape (2 pairs + texts,); alike, which lines hold the same tokens
-            though they are no pair, bool (pairs, pairs); severe, float (pairs,); teacher, float (known, width), and
-            taught, the pairs' lines that it is of, int (known,).
+            though they are no pair, bool (pairs, pairs); severe, float (pairs,); teacher, float
+            (known, width), and taught, the lines that it is of, int (known,).
         """
         drawn, prose = self.draw(number), self.texts(number)
         texts = [pair.first for pair in drawn] + [pair.second for pair in drawn] + prose
