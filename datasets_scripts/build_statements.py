@@ -33,6 +33,7 @@ if __name__ == "__main__":
         "--cache", type=Path, default=Path("sources"), help="where packages, and what was read, are kept"
     )
     parser.add_argument("--exclude", action="append", default=[], help="further projects to leave out")
+    parser.add_argument("--permissive", action="store_true", help="leave out other licences")
     parser.add_argument("--forms", nargs="+", type=Path, help="templates that nothing may be near to")
     parser.add_argument("--record", type=Path, help="JSON to write, such as results/statements.json")
     parser.add_argument("--processes", type=int, help="processes that read; default one a core")
@@ -47,12 +48,13 @@ if __name__ == "__main__":
                 [*others, *trees],
                 arguments.out,
                 exclude=arguments.exclude,
+                permissive=arguments.permissive,
                 forms=forms,
                 kept=arguments.cache / "read",
                 executor=executor,
             )
         if arguments.record:
-            write_record(arguments.record, report, lists=lists, forms=arguments.forms or [])
+            write_record(arguments.record, report, lists, arguments.forms or [])
         print(f"{report.rows} statements, {report.templates} templates in {report.path}")
     except BigLogError as error:
         parser.exit(2, f"biglog: {error}\n")

@@ -125,6 +125,8 @@ static void f(void) {
     RTE_LOG(ERR, EAL, "no memory for %-10s\n", what);
     rd_kafka_dbg(rk, TOPIC, "PARTCNT", "Topic %s changed", topic);
     g_warning("odd value %u%%", share);
+    ngx_log_error(NGX_LOG_WARN, log, 0, "low on \"%V\"", &what);
+    ereport(ERROR, (errcode(X), errmsg("relation \"%s\" is gone", relation)));
     set_error(ctx, "this is no log call");
     printf("neither is %s", this);
     catalog_error("nor this");
@@ -141,6 +143,8 @@ def test_c():
         ("error", "no memory for <*>", ["what"]),
         ("debug", "Topic <*> changed", ["topic"]),
         ("warning", "odd value <*>%", ["share"]),
+        ("warning", 'low on "<*>"', ["&what"]),
+        ("error", 'relation "<*>" is gone', ["relation"]),
     ]
     assert {call.component for call in found.calls} == {"bridge"}
 
@@ -151,7 +155,8 @@ void f() {
     VLOG(2) << "step " << n;
     spdlog::warn("lost {} after {} ms", peer, waited);
     logger->error("no such key: {}", key);
-    std::cout << "no log call " << x;
+    ROCKS_LOG_WARN(options.info_log, "no such file %s", name);
+    throw ValueError("no log call"); std::cout << "no log call " << x;
     ARROW_LOG(WARNING) << R"(raw "text")";
 }
 """
@@ -163,6 +168,7 @@ def test_cpp():
         ("debug", "step <*>", ["n"]),
         ("warning", "lost <*> after <*> ms", ["peer", "waited"]),
         ("error", "no such key: <*>", ["key"]),
+        ("warning", "no such file <*>", ["name"]),
         ("warning", 'raw "text"', []),
     ]
 

@@ -38,7 +38,13 @@ from biglog.data.statements import (
 from biglog.data.statements.exclusion import excluded_by
 from biglog.data.statements.extract import extract
 from biglog.data.statements.fetch import Package, fetch, read_packages
-from biglog.data.statements.licences import licence_name, licence_of_text, pom_metadata, python_metadata
+from biglog.data.statements.licences import (
+    is_permissive,
+    licence_name,
+    licence_of_text,
+    pom_metadata,
+    python_metadata,
+)
 from biglog.data.statements.near import letters, nearest
 from biglog.data.statements.sources import source_trees
 from biglog.errors import InputError, OutputError
@@ -79,6 +85,11 @@ def rows(frame: pl.DataFrame) -> list[tuple]:
     ).rows()
 
 
+def acme_net(place: Path) -> Path:
+    packed = {"acme_net-1.2/net/link.py": LINK.encode(), "acme_net-1.2/PKG-INFO": METADATA.encode()}
+    return sdist(place / "acme_net-1.2.tar.gz", packed)
+
+
 LOST = ("lost <*> after <*> ms", "warning", "acme-net", "1.2", "MIT")
 LISTENING = ("listening on port <*>", "info", "acme-net", "1.2", "MIT")
 
@@ -97,8 +108,7 @@ def test_a_wheel_an_sdist_a_folder_and_an_environment_say_the_same(tmp_path: Pat
     place.rename(environment / "site-packages")
     files = {"net/link.py": LINK, "acme_net-1.2.dist-info/METADATA": METADATA}
     made = wheel(tmp_path / "acme_net-1.2-py3-none-any.whl", files)
-    packed = {"acme_net-1.2/net/link.py": LINK.encode(), "acme_net-1.2/PKG-INFO": METADATA.encode()}
-    source = sdist(tmp_path / "acme_net-1.2.tar.gz", packed)
+    source = acme_net(tmp_path)
     wanted = [(*LOST, "net/link.py", 3, 2), (*LISTENING, "net/link.py", 4, 1)]
     for one in (made, source, tmp_path):
         (tree,) = source_trees([one])
@@ -164,6 +174,8 @@ def test_tested_systems_are_left_out_by_name(tmp_path: Path):
     report = build_statements(sources, tmp_path / "out.parquet")
     assert report.excluded == {"hadoop": "*hadoop*"}
     assert read_statements(tmp_path / "out.parquet")["project"].to_list() == ["other"]
+    by_licence = build_statements([*sources, acme_net(tmp_path)], tmp_path / "out.parquet", permissive=True)
+    assert by_licence.excluded == {"hadoop": "*hadoop*", "other": "licence unknown"}
     with pytest.raises(InputError, match="there is no log statement"):
         build_statements(sources, tmp_path / "none.parquet", exclude=["other"])
 
@@ -255,6 +267,9 @@ def test_licences():
     assert licence_name("GNU Lesser General Public License v3") == "LGPL"
     assert licence_name("Apache-2.0 OR MIT") == "Apache-2.0 OR MIT"
     assert licence_name("whatever we like") is None
+    permissive = ("MIT", "Apache-2.0 WITH LLVM-exception AND BSD-3-Clause", "GPL-2.0 OR MIT")
+    assert all(map(is_permissive, permissive))
+    assert not any(map(is_permissive, (None, "LGPL", "MIT AND MPL-2.0")))
     assert (
         licence_of_text("Apache License\n  Version 2.0, January 2004 ... General Public License")
         == "Apache-2.0"

@@ -264,6 +264,9 @@ def statements(
             help="Drop what is near to these templates (CSV, Parquet, or text by lines). Repeatable.",
         ),
     ] = None,
+    permissive: Annotated[
+        bool, typer.Option("--permissive", help="Leave out projects not known to be under such a licence.")
+    ] = False,
     cache: Annotated[
         Path | None,
         typer.Option(
@@ -300,6 +303,7 @@ def statements(
             trees,
             out,
             exclude=exclude or (),
+            permissive=permissive,
             forms=forms,
             kept=cache and cache / "read",
             executor=executor,

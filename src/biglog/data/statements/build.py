@@ -19,6 +19,7 @@ from biglog.data.schema import SCHEMAS
 from biglog.data.statements.exclusion import default_exclusions, excluded_by
 from biglog.data.statements.extract import TreeReport, merge
 from biglog.data.statements.kept import extract_once
+from biglog.data.statements.licences import is_permissive
 from biglog.data.statements.near import THRESHOLD, NearReport, drop_near
 from biglog.data.statements.sources import SourceTree, source_trees
 from biglog.data.statements.splits import split_statements
@@ -37,6 +38,7 @@ _FORM_COLUMNS: Final = ("normal_form", "template", "EventTemplate", "content", "
 class _Task:
     tree: SourceTree
     exclude: tuple[str, ...]
+    permissive: bool
     kept: Path | None
 
 
@@ -52,7 +54,7 @@ class StatementsReport:
         calls: Log calls found, repeated ones included.
         counts: Rows by language, level, licence and project.
         splits: Rows of each split, and how many projects it has.
-        excluded: Projects left out by name, with the pattern that did it.
+        excluded: Projects left out by name, with the pattern that did it, or by licence.
         near: What was dropped as too near to forms of tested domains, with the proof; None without forms.
         sources: What was read, source by source.
     """
@@ -78,6 +80,7 @@ def build_statements(
     out: str | Path,
     *,
     exclude: Iterable[str] = (),
+    permissive: bool = False,
     forms: Sequence[str] | pl.Series | None = None,
     threshold: float = THRESHOLD,
     kept: str | Path | None = None,
@@ -93,6 +96,7 @@ def build_statements(
         out: A `.parquet` file for one table; else a folder, to which the splits are written as
             `statements/statements/<split>-*.parquet` with `statements/build.json`, as they are published.
         exclude: Globs of further projects to leave out, beside the tested systems.
+        permissive: Leave out projects whose licence is not known to be a permissive one.
         forms: Templates or normal forms of tested domains; statements near to them are dropped.
         threshold: How near, as in `drop_near`.
         kept: Folder that keeps what was read of each archive and installed package, so that a build that was
@@ -108,7 +112,7 @@ def build_statements(
         OutputError: The table cannot be written.
     """
     place = None if kept is None else Path(kept).expanduser()
-    tasks = [_Task(tree, tuple(exclude), place) for tree in source_trees(sources)]
+    tasks = [_Task(tree, tuple(exclude), permissive, place) for tree in source_trees(sources)]
     frames, reports = [pl.DataFrame(schema=_schema())], []
     for number, (frame, report) in enumerate((executor or LocalExecutor(1)).map(_extract, tasks)):
         frames.append(frame)
@@ -177,6 +181,8 @@ def _extract(task: _Task) -> tuple[pl.DataFrame, TreeReport]:
         return pl.DataFrame(schema=_schema()), TreeReport(task.tree.name, told, excluded=pattern)
     frame, report = extract_once(task.tree, task.kept)
     report.excluded = excluded_by(report.project, task.exclude)
+    if report.excluded is None and task.permissive and not is_permissive(report.licence):
+        report.excluded = f"licence {report.licence or 'unknown'}"
     return (frame.clear() if report.excluded else frame), report
 
 

@@ -48,7 +48,7 @@ _NO_LOG: Final = frozenset(
         "set", "get", "throw", "raise", "make", "create", "return", "parse", "format", "new", "add", "str",
         "push", "string", "expect", "assert", "check", "test", "is", "has", "py", "lua", "append", "reply",
         "respond", "send", "param", "invalid", "init", "register", "catalog", "dialog", "login", "logout",
-        "status", "report", "type", "value", "runtime", "syntax",
+        "status", "report", "render", "type", "value", "runtime", "syntax",
     )
 )  # fmt: skip
 _STREAMS: Final = re.compile(
@@ -57,11 +57,17 @@ _STREAMS: Final = re.compile(
     r"|[A-Z_]*LOG(?:GER)?_(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL)"
     r"|q(?:Debug|Info|Warning|Critical|Fatal)|log(?:Debug|Info|Warning|Error))"
 )
+# A level that is given as an argument; not a member such as `options.info_log`.
+_CONSTANT: Final = re.compile(r"(?:\w+::)*(?:[A-Z][A-Z0-9_ |]{0,60}|k?[A-Z][a-z]+|k[A-Z]\w+)|(?:\w+::)+\w+")
+_THROWS: Final = re.compile(
+    r"(?:CV|AT|SkASSERT)_?E(?:rror|RROR)_?|IOError|OSError|[A-Za-z]*[a-z](?:Error|Warning)"
+)
 _ENDINGS: Final = frozenset(
     ("endl", "std::endl", "dendl", "flush", "std::flush", "hex", "std::hex", "dec", "std::dec")
 )
 _SENTENCE: Final = re.compile(r"[A-Za-z]{2,}.*[\s:=].*|.*[\s:=].*[A-Za-z]{2,}", re.DOTALL)
 _FIRST_TEXTS: Final = 6
+_REPORTS: Final = ("errmsg", "errmsg_internal")
 
 
 def c_calls(data: bytes, module: str, grammar: str = "c") -> Found:
@@ -99,7 +105,7 @@ def _call(node: Node, function: Node, component: str) -> Call | None:
     at = next((i for i, one in enumerate(arguments[:_FIRST_TEXTS]) if _is_text(one)), None)
     if at is None:
         return None
-    level = _level(name, arguments[:at])
+    level = _reported(node) if name in _REPORTS else _level(name, arguments[:at])
     if level is None:
         return None
     # A tag or the name of a facility may stand before the message.
@@ -112,6 +118,17 @@ def _call(node: Node, function: Node, component: str) -> Call | None:
     return Call(tuple(parts), level[0], level[1], component, line_of(node))
 
 
+def _reported(node: Node) -> tuple[str | None, str] | None:
+    """The level of PostgreSQL's `ereport(ERROR, (errmsg("…")))`, of which a call is the inner one."""
+    outer = node.parent
+    while outer is not None and not outer.type.endswith("statement"):
+        if outer.type == "call_expression" and text_of(outer.child_by_field_name("function")) == "ereport":
+            first = next(children_of(outer.child_by_field_name("arguments")), None)
+            return level_in(text_of(first))
+        outer = outer.parent
+    return None
+
+
 def _level(name: str, before: list[Node]) -> tuple[str | None, str] | None:
     """Level, and level as written, by the function or by what stands before the text; None: no log call."""
     said = [word.lower() for word in words(name)]
@@ -119,13 +136,12 @@ def _level(name: str, before: list[Node]) -> tuple[str | None, str] | None:
     if _NO_LOG.intersection(said) and not is_log:
         return None
     for node in before if is_log else ():
-        argument_text = text_of(node)
-        if len(argument_text) < 60 and (found := level_in(argument_text)) and "(" not in argument_text:
-            return found[0], argument_text
+        constant = text_of(node)
+        if _CONSTANT.fullmatch(constant) and (found := level_in(constant)):
+            return found[0], constant
     last = re.split(r"::|->|\.", name)[-1]
     found = level_in(last)
-    # `ValueError(…)` makes an error.
-    if found is None or (not is_log and re.search(r"[a-z](?:Error|Warning)$", last)):
+    if found is None or (not is_log and _THROWS.fullmatch(last)):
         return None
     # Without a word for logging only names that are nothing but a level, or end with it, are taken.
     ends = said[-1] == found[1].lower() or (

@@ -191,7 +191,7 @@ def _unescaped(match: re.Match[str]) -> str:
 _UNPRINTABLE: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x1f\x7f-\x9f\ufffd\ufeff]")
 _CONVERSION: Final = re.compile(
     r"%(?:\((?P<key>[^()]*)\)|(?P<position>[1-9]\d?)\$)?[-+ #0,']*(?:\*|\d+)?(?:\.(?:\*|\d+)?)?"
-    r"(?:hh|h|ll|l|q|L|j|z|Z|t|I64|I32|I)?(?P<kind>[diouxXeEfFgGaAcCsSpnmqvTtUbBOjr%])"
+    r"(?:hh|h|ll|l|q|L|j|z|Z|t|I64|I32|I)?(?P<kind>[diouxXeEfFgGaAcCsSpnmqvVTtUbBOjr%])"
 )
 _BRACES: Final = re.compile(
     r"\{\{|\}\}|\{(?P<key>[A-Za-z0-9_. ,\[\]'\"-]{0,60})(?:![rsa])?(?::(?:[^{}]|\{[^{}]*\})*)?\}"

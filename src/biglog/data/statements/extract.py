@@ -97,7 +97,8 @@ class TreeReport:
         of_tested: Calls left out as the names of their files say that they are about a tested system.
         no_message: Calls left out as they have no words, too many holes, or a text too long to be a message.
         rows: Distinct statements.
-        excluded: The pattern that leaves the project out, if there is one.
+        excluded: The pattern or the licence that leaves the project out, if there is one.
+        languages: Distinct statements by language.
     """
 
     source: str

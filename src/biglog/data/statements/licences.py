@@ -10,8 +10,8 @@ from typing import Final
 
 PERMISSIVE: Final = frozenset(
     (
-        "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "PSF-2.0", "PostgreSQL",
-        "Python-2.0", "Zlib",
+        "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "ISC", "MIT", "MIT-0",
+        "PSF-2.0", "PostgreSQL", "Python-2.0", "Zlib",
     )
 )  # fmt: skip
 """Licences under which statements may be passed on with no more than a notice."""
@@ -69,6 +69,18 @@ def licence_name(told: str) -> str | None:
     if _SPDX.fullmatch(name) and (name in PERMISSIVE or " OR " in name or " AND " in name):
         return name
     return next((spdx for pattern, spdx in _NAMES if re.search(pattern, name, re.IGNORECASE)), None)
+
+
+def is_permissive(licence: str | None) -> bool:
+    """Whether a licence asks for no more than a notice.
+
+    Args:
+        licence: An SPDX expression without brackets; None where it is not known.
+    """
+    if licence is None:
+        return False
+    choices = [re.sub(r" WITH \S+", "", choice).split(" AND ") for choice in licence.split(" OR ")]
+    return any(all(one in PERMISSIVE for one in parts) for parts in choices)
 
 
 def licence_of_text(text: str) -> str | None:

@@ -172,7 +172,7 @@ class _Reader:
             return None
         category = node.args[1] if len(node.args) > 1 else _keyword(node, ("category",))
         if isinstance(message, ast.Call) and message.args and _last_name(message.func).endswith("Warning"):
-            message, category = message.args[0], message.func
+            category, message = message.func, message.args[0]
         raw = _last_name(category) if category is not None else ""
         return Call(tuple(self._parts(message)), "warning", raw or method, self._module, node.lineno)
 

@@ -25,7 +25,7 @@ _PARSERS: Final = (
 
 
 def write_record(
-    path: str | Path, report: StatementsReport, *, lists: Sequence[Path] = (), forms: Sequence[Path] = ()
+    path: str | Path, report: StatementsReport, lists: Sequence[Path] = (), forms: Sequence[Path] = ()
 ) -> None:
     """Writes what was built as JSON, by way of a temporary file.
 
