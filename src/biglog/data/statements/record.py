@@ -17,7 +17,17 @@ from biglog.errors import OutputError
 
 RECORD_SCHEMA: Final = "biglog-statements/1"
 
-_COUNTS: Final = ("files", "aside", "undecodable", "unparsable", "damaged", "calls", "no_message", "rows")
+_COUNTS: Final = (
+    "files",
+    "aside",
+    "undecodable",
+    "unparsable",
+    "damaged",
+    "calls",
+    "of_tested",
+    "no_message",
+    "rows",
+)
 _PARSERS: Final = (
     "tree-sitter",
     *(f"tree-sitter-{name}" for name in ("c", "cpp", "go", "java", "javascript")),
