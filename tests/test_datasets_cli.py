@@ -23,7 +23,7 @@ from biglog.data.archives.catalog import ARCHIVES, NOTICE
 from biglog.datasets_terminal import size_words
 from biglog.logs.domains import DOMAINS
 
-COMMANDS = ("list", "show", "download", "verify", "build", "deduplicate", "publish")
+COMMANDS = ("list", "show", "download", "verify", "build", "deduplicate", "publish", "statements")
 
 
 @pytest.fixture
