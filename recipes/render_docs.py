@@ -23,12 +23,13 @@ def documents() -> dict[Path, str]:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     embedded = ROOT / "src" / "biglog" / "checkpoints" / NAME
     record = read_record(results / f"pretrain_{NAME}.json")
-    probes, cold = (read_result(results / file) for file in (f"probes_{NAME}.json", "cold_embeddings.json"))
-    pictures = card_pictures(record, probes).items()
+    files = (f"probes_{NAME}.json", "cold_embeddings.json", f"left_out_{NAME}.json")
+    about = [read_result(results / file) for file in files]
+    pictures = card_pictures(record, about[0]).items()
     return {
         **{folder / name: drawn for folder in (cards / NAME, embedded) for name, drawn in pictures},
-        cards / f"{NAME}.md": render_model_card(record, probes, cold, pictures=f"{NAME}/"),
-        embedded / "README.md": render_model_card(record, probes, cold),
+        cards / f"{NAME}.md": render_model_card(record, *about, pictures=f"{NAME}/"),
+        embedded / "README.md": render_model_card(record, *about),
         ROOT / "docs" / "figures.md": figures_page(results),
         ROOT / "README.md": between(between(text, "figures", figures(results)), "tree", tree(ROOT)),
     }

@@ -18,6 +18,7 @@ from biglog import hub
 from biglog.errors import InputError
 from biglog.evaluation.cards import card_pictures, read_record, render_model_card
 from biglog.evaluation.figures.learning import HEADLINES, headline_cells, who
+from biglog.evaluation.left_out import gather
 from biglog.evaluation.probes.cells import beaten, cells, ours_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -131,6 +132,7 @@ def test_no_number_in_a_card_is_typed_by_hand() -> None:
 def test_the_card_names_data_statements_teacher_and_objectives() -> None:
     for source in RECORD["data"]["sources"]:
         assert source["sha256"] in CARD
+    assert "| Apache-2.0 | 2 | 10 |" in CARD
     assert "| apache/kafka | Apache-2.0 | 5 |" in CARD
     assert "none of its weights are here" in CARD
     assert re.search(r"\| severity \| whether 10 statements .* \| 0.5 \|", CARD)
@@ -233,6 +235,45 @@ def test_left_out_domains_stand_apart() -> None:
     assert "**Left out of training**, with every normal form that occurs in their lines: BGL (1,234" in card
     assert "| left out: BGL | 2 |" in card
     assert "**mean of left-out domains**" in card
+
+
+def fold(seed: int, names: tuple[str, ...], accuracy: float) -> dict[str, Any]:
+    """The record of a run that left domains out."""
+    given = copy.deepcopy(RECORD)
+    domains = given["evaluation"]["domains"]
+    for name in names:
+        domains[f"left_out/{name}"] = domains.pop(name)
+        domains[f"left_out/{name}"]["model"]["accuracy"] = accuracy
+    given["arguments"]["seed"], given["held_out_domains"] = seed, list(names)
+    return given | {"name": f"fold{names[0]}-seed{seed}"}
+
+
+def test_domains_left_out_of_fold_models_are_put_together() -> None:
+    records = [
+        fold(seed, names, accuracy)
+        for seed, accuracy in ((0, 0.5), (1, 0.7))
+        for names in (("HPC", "Mac"), ("Android",))
+    ]
+    found = gather(records, NAME)
+    assert list(found["domains"]) == ["Android", "HPC", "Mac"]
+    assert found["average_over_left_out_domains"]["model"]["accuracy"] == pytest.approx(0.6)
+    assert found["seed_sd"]["accuracy"] == pytest.approx(0.2 / 2**0.5)
+    assert found["seed_sd"]["bits_per_byte"] == 0
+    hpc = RECORD["evaluation"]["domains"]["HPC"]
+    assert found["domains"]["HPC"]["bigram"]["bits_per_byte"] == hpc["bigram"]["bits_per_byte"]
+    card = render_model_card(RECORD, left_out=found)
+    assert "Of 4 other models of this recipe (2 training seeds)" in card
+    assert "| **mean of left-out domains** |  | **0.600** |" in card
+    assert "On systems never seen, masked tokens are guessed at 0.600" in card
+    assert render_model_card(RECORD, left_out=found | {"name": "other"}) == render_model_card(RECORD)
+    assert gather(records[:2], NAME)["seed_sd"] is None
+
+
+def test_records_that_left_nothing_out_are_refused() -> None:
+    with pytest.raises(InputError, match="no record"):
+        gather([], NAME)
+    with pytest.raises(InputError, match=r"tiny-biglog.*no domain out"):
+        gather([RECORD], NAME)
 
 
 @pytest.mark.parametrize("lost", ["training", "evaluation", "hardware", "tokenizer", "curve", "arguments"])

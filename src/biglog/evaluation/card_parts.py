@@ -9,10 +9,8 @@ from typing import Final
 from biglog.evaluation.charts import Panel, Series
 from biglog.evaluation.figures.learning import beaten_by, has_statements, log_domains
 from biglog.evaluation.figures.markdown import Result, joined, table
+from biglog.evaluation.left_out import PREFIX as LEFT_OUT
 from biglog.evaluation.probes.cells import beaten, cells
-
-LEFT_OUT: Final = "left_out/"
-"""Before the names of domains that were kept from training, in a record's evaluation."""
 
 BASELINES: Final = {"bigram": "bigram", "unigram": "unigram", "random_initialisation": "untrained"}
 FEW_LINES: Final = 10
@@ -97,11 +95,28 @@ def statements(record: Result) -> str:
     projects = account.get("projects")
     if projects is None:  # a record from before licences were kept
         return f"{told} Projects: {joined(learnt['projects'])}."
+    return f"{told}\n\n{_licences(projects)}\n\n{_projects(projects)}"
+
+
+def _licences(projects: list[Result]) -> str:
+    """How many projects and statements are under each licence."""
+    counts: Counter[str] = Counter()
+    named: dict[str, set[str]] = {}
+    for row in projects:
+        licence = row["licence"] or "unknown"
+        counts[licence] += row["statements"]
+        named.setdefault(licence, set()).add(row["project"])
+    rows = [(name, f"{len(named[name]):,}", f"{count:,}") for name, count in counts.most_common()]
+    return table(("licence", "projects", "statements"), rows)
+
+
+def _projects(projects: list[Result]) -> str:
     rows = [
         (row["project"] or "unknown", row["licence"] or "unknown", f"{row['statements']:,}")
         for row in projects
     ]
-    return f"{told}\n\n{table(('project', 'licence', 'statements'), rows, texts=2)}"
+    listed = table(("project", "licence", "statements"), rows, texts=2)
+    return f"<details><summary>Every project with its licence</summary>\n\n{listed}\n\n</details>"
 
 
 def teacher(record: Result) -> str:
@@ -164,18 +179,42 @@ def _learnt_from(given: Result, learnt: Result) -> dict[str, str]:
 
 def language_table(record: Result) -> str:
     """Masked tokens: every domain and the averages, ours beside the baselines that the record has."""
-    evaluation = record["evaluation"]
-    known = [name for name in BASELINES if name in evaluation["average_over_domains"]]
+    averages = {"average_over_domains": "known", "average_over_left_out_domains": "left-out"}
+    return _language(record["evaluation"], averages)
+
+
+def left_out_table(result: Result) -> str:
+    """The same for domains that fold models have not seen; which models these are stands before it.
+
+    Args:
+        result: As `biglog.evaluation.left_out.gather` returns it.
+    """
+    models, spread = result["models"], result["seed_sd"]
+    seeds = len({model["seed"] for model in models})
+    word = "seed" if seeds == 1 else "seeds"
+    told = (
+        f"Of {len(models)} other models of this recipe ({seeds} training {word}), "
+        "each on the domains that were left out of its training with every normal form of theirs"
+    )
+    if spread is not None:
+        told += (
+            f"; the mean over domains varies with the seed by {spread['accuracy']:.3f} and "
+            f"{spread['bits_per_byte']:.3f} (standard deviation)"
+        )
+    return f"{told}:\n\n" + _language(result, {"average_over_left_out_domains": "left-out"})
+
+
+def _language(evaluation: Result, averages: dict[str, str]) -> str:
+    known = [name for name in BASELINES if name in evaluation[next(iter(averages))]]
     systems = ("model", *known)
     rows = [
         (name.replace(LEFT_OUT, "left out: "), f"{row['lines']:,}", *_measured(row, systems))
         for name, row in evaluation["domains"].items()
     ]
-    averages = {"average_over_domains": "known", "average_over_left_out_domains": "left-out"}
     for key, kind in averages.items():
         if key in evaluation:
-            cells_ = _measured(evaluation[key], systems)
-            rows.append((f"**mean of {kind} domains**", "", *(f"**{cell}**" for cell in cells_)))
+            bold = (f"**{cell}**" for cell in _measured(evaluation[key], systems))
+            rows.append((f"**mean of {kind} domains**", "", *bold))
     titles = [BASELINES[name] for name in known]
     head = ("domain", "lines", "accuracy", *titles, "bits per byte", *titles)
     return table(head, rows)
@@ -218,16 +257,19 @@ def _series(name: str, points: list[Result], key: str) -> Series:
     return Series(name, [point["step"] for point in there], [point[key] for point in there])
 
 
-def limits(record: Result, probes: Result | None) -> Iterator[str]:
+def limits(record: Result, probes: Result | None, left_out: Result | None = None) -> Iterator[str]:
     """Tells the limits, each from figures of the record or of the probes.
 
     Args:
         record: Of the run.
         probes: Their result; None leaves out what they tell.
+        left_out: Masked tokens of domains left out; likewise.
     """
     if probes is not None and record["name"] in probes["systems"]:
         yield _beaten(record["name"], probes)
     yield from _weakest(record)
+    if left_out is not None:
+        yield from _less_abroad(record, left_out)
     yield from _overfitted(record)
     domains = log_domains(record)
     fewest = min(domains, key=lambda row: row["forms"])
@@ -289,6 +331,20 @@ def _weakest(record: Result) -> Iterator[str]:
     few = [f"{name} ({row['lines']})" for name, row in domains.items() if row["lines"] < FEW_LINES]
     if few:
         yield f"Fewer than {FEW_LINES} held-out lines, so figures that say little, have {joined(few)}."
+
+
+def _less_abroad(record: Result, result: Result) -> Iterator[str]:
+    """What masked tokens lose on systems never seen, and which baseline is above the fold models there."""
+    known = record["evaluation"]["average_over_domains"]["model"]
+    away = result["average_over_left_out_domains"]["model"]
+    yield (
+        f"On systems never seen, masked tokens are guessed at {away['accuracy']:.3f} and cost "
+        f"{away['bits_per_byte']:.3f} bits per byte (fold models), on held-out lines of known ones at "
+        f"{known['accuracy']:.3f} and {known['bits_per_byte']:.3f}."
+    )
+    words = [words for other, title in BASELINES.items() for words in _above(result["domains"], other, title)]
+    if words:
+        yield f"On masked tokens of domains left out a baseline is above it: {'; '.join(words)}."
 
 
 def _above(domains: dict[str, Result], other: str, title: str) -> Iterator[str]:

@@ -24,7 +24,12 @@ CURVE_POINTS: Final = 8
 
 
 def render_model_card(
-    record: Result, probes: Result | None = None, cold: Result | None = None, *, pictures: str = ""
+    record: Result,
+    probes: Result | None = None,
+    cold: Result | None = None,
+    left_out: Result | None = None,
+    *,
+    pictures: str = "",
 ) -> str:
     """Returns the card of a pretrained checkpoint, YAML metadata included.
 
@@ -33,6 +38,7 @@ def render_model_card(
             statements, bigrams or left-out domains were recorded says nothing of them.
         probes: Result of the probes; None leaves them out, and so does one without the checkpoint's name.
         cold: Result of `benchmarks/cold_embeddings.py`; None leaves speed out.
+        left_out: Result of `recipes/left_out.py`; None leaves masked tokens of unseen domains out.
         pictures: Where the pictures are, relative to the card: empty for beside it, else with a slash at the
             end.
 
@@ -40,7 +46,7 @@ def render_model_card(
         InputError: The record lacks something that the card says.
     """
     try:
-        return _environment().get_template(TEMPLATE).render(_said(record, probes, cold, pictures))
+        return _environment().get_template(TEMPLATE).render(_said(record, probes, cold, left_out, pictures))
     except (LookupError, TypeError, AttributeError, ValueError, UndefinedError) as error:
         raise InputError(
             f"the record lacks what the card says: {error}", where=record.get("name"), remedy="Train again"
@@ -91,23 +97,27 @@ def _environment() -> Environment:
     )
 
 
-def _said(record: Result, probes: Result | None, cold: Result | None, pictures: str) -> dict[str, Any]:
+def _said(
+    record: Result, probes: Result | None, cold: Result | None, left_out: Result | None, pictures: str
+) -> dict[str, Any]:
     """Everything that the template puts in its place."""
     name = record["name"]
     probed = probes is not None and name in probes["systems"]
     timed = cold is not None and name in cold["contenders"]
+    away = left_out if left_out is not None and left_out["name"] == name else None
     start = record["arguments"]["initial_checkpoint"]
     return {
         "metadata": _metadata(name).to_yaml(),
         "r": record,
         "pictures": pictures,
-        "limits": list(parts.limits(record, probes)),
+        "limits": list(parts.limits(record, probes, away)),
         "beaten": parts.beaten_table(record, probes),
         "probes": render_probes(probes) if probes is not None and probed else "",
         "who": who(probes, name) if probes is not None and probed else "",
         "cold": cold_in_short(cold) if cold is not None and timed else "",
         "has_bigram": "bigram" in record["evaluation"]["average_over_domains"],
         "language": parts.language_table(record),
+        "away": "" if away is None else parts.left_out_table(away),
         "curve": _spread(record["evaluations"]),
         "domains": parts.domains_table(record),
         "left_out": parts.left_out(record),

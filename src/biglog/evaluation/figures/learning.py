@@ -67,6 +67,21 @@ def pretraining(record: Result) -> str:
     return told + "\n\n" + table(("masked tokens", "accuracy", "bits per byte"), rows)
 
 
+def left_out(result: Result) -> str:
+    """Sums up masked tokens of domains that fold models have not seen, beside baselines."""
+    average = result["average_over_left_out_domains"]
+    rows = [
+        (title or result["name"], f"{average[name]['accuracy']:.3f}", f"{average[name]['bits_per_byte']:.3f}")
+        for name, title in _BASELINES.items()
+        if name in average
+    ]
+    told = (
+        f"**Masked tokens of {len(result['domains'])} domains left out of training**, mean over domains, of "
+        f"{len(result['models'])} models of {result['name']}'s recipe:"
+    )
+    return told + "\n\n" + table(("masked tokens", "accuracy", "bits per byte"), rows)
+
+
 def log_domains(record: Result) -> list[Result]:
     """Returns what a record says of the domains trained on, log statements left out, which count as one."""
     return [row for row in record["data"]["domains"] if row["domain"] != STATEMENTS]

@@ -45,6 +45,7 @@ SECTIONS: Final = (
     Section("deduplication.json", "Distinct normal forms", reading.deduplication, None, True),
     Section("odd_lines.json", "The unlabelled ranking", learning.ranking, None, True),
     Section("pretrain_biglog-mini.json", "Pretraining", learning.pretraining, None, True),
+    Section("left_out_biglog-mini.json", "Masked tokens of domains left out", learning.left_out),
     Section("pretraining_ablation.json", "Ablation of the recipe", learning.ablation),
     Section("tokenizers.json", "Tokenizers", learning.tokenizers),
     Section("training_efficiency.json", "Training efficiency", speed.training),
