@@ -84,6 +84,16 @@ TRAINING: dict[str, Any] = {
     },
 }
 
+LEFT_OUT: dict[str, Any] = {
+    "name": "biglog-mini",
+    "models": [{"name": "fold0-seed0", "seed": 0, "left_out": ["BGL"]}],
+    "domains": {"BGL": {}},
+    "average_over_left_out_domains": {
+        "model": {"accuracy": 0.51, "bits_per_byte": 1.25},
+        "bigram": {"accuracy": 0.42, "bits_per_byte": 1.5},
+    },
+}
+
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
@@ -113,10 +123,13 @@ def test_what_is_there_is_shown(results: Path) -> None:
     write(results, "cold_embeddings.json", COLD)
     write(results, "training_efficiency.json", TRAINING)
     write(results, "pretraining_ablation.json", ABLATION)
+    write(results, "left_out_biglog-mini.json", LEFT_OUT)
     assert missing(results) == ["tokenizers.json", "statements.json"]
     page, short = figures_page(results), figures(results)
     for title in ("Probes", "Lines never seen before", "Training efficiency", "Ablation of the recipe"):
         assert f"## {title}\n" in page
+    assert "**Masked tokens of 1 domains left out of training**" in page
+    assert "| masked bigram | 0.420 | 1.500 |" in page
     anchors = re.findall(r"\]\(#([^)]+)\)", page)
     headings = re.findall(r"^## (.+)$", page, re.MULTILINE)
     assert [heading.lower().replace(" ", "-") for heading in headings] == anchors
