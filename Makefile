@@ -36,6 +36,9 @@ bench: $(DEV_READY) $(PEER)/.ready
 	$(RUN)python benchmarks/analyze.py
 	$(RUN)python benchmarks/odd_lines.py
 	$(RUN)python benchmarks/embeddings.py
+	$(RUN)python benchmarks/cold_embeddings.py
+	$(RUN)python benchmarks/training.py
+	$(RUN)python tokenizer_training/compare.py
 	$(RUN)python benchmarks/coverage.py
 	$(RUN)python benchmarks/deduplication.py
 	$(RUN)python benchmarks/reading.py --peer-python $(PEER)/bin/python
