@@ -30,7 +30,7 @@ if __name__ == "__main__":
     parser.add_argument("sources", nargs="+", type=Path, help="folders, archives, environments, .csv lists")
     parser.add_argument("--out", type=Path, required=True, help=".parquet file, or folder for splits")
     parser.add_argument(
-        "--cache", type=Path, default=Path("sources"), help="where packages, and what was read, are kept"
+        "--cache", type=Path, default=Path("runs/sources"), help="where packages, and what was read, are kept"
     )
     parser.add_argument("--exclude", action="append", default=[], help="further projects to leave out")
     parser.add_argument("--permissive", action="store_true", help="leave out other licences")
