@@ -39,14 +39,14 @@ def main() -> int:
     parser.add_argument("--statements", type=Path, help="CSV or Parquet with template and level")
     parser.add_argument("--probes", nargs="+", default=running.PROBES, choices=running.PROBES)
     parser.add_argument("--no-baselines", action="store_true")
-    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "biglog" / "probes")
+    parser.add_argument("--kept", type=Path, default=Path.home() / ".cache" / "biglog" / "probes")
     parser.add_argument("--out", type=Path, default=Path("results/probes_biglog-mini.json"))
     given = parser.parse_args()
     try:
         systems = [system(given.name, model) for model in given.model]
-        systems += [] if given.no_baselines else running.standard_baselines(given.cache)
-        options = {"probes": given.probes, "statements": given.statements, "say": print}
-        result = running.run_probes(systems, given.data, **options)
+        systems += [] if given.no_baselines else running.standard_baselines(given.kept)
+        options = {name: getattr(given, name) for name in ("probes", "statements", "kept")}
+        result = running.run_probes(systems, given.data, say=print, **options)
         write_json(given.out, result | {"hardware": hardware(), "versions": versions(), "git": git_state()})
     except BigLogError as error:
         print(f"error: {error}", file=sys.stderr)

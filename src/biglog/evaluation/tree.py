@@ -23,8 +23,10 @@ ABOUT = {
     "README.md": "This page",
     "constraints.txt": "The versions that CI ran",
     "pyproject.toml": "Build system and ruff",
+    "src/biglog/data/statements/excluded.txt": "Projects whose logs we are scored on: no statement of theirs",
     "setup.cfg": "Metadata, extras, entry point, pytest, mypy, import contracts",
     "benchmarks/README.md": "How to run the benchmarks",
+    "datasets_scripts/statements_sources.csv": "Packages with log statements: versions, licences, checksums",
     "docs/figures.md": "Every figure in full, written by `make docs`",
 }
 
@@ -32,7 +34,8 @@ ABOUT = {
 FOLDERS = {
     "model_cards": "One rendered card per checkpoint, and its pictures",
     "results": "One JSON per run, with code version, data checksums, seed, hardware",
-    "recipes/configs/pretrain": "A run is a YAML file: smoke, mini (the shipped model), base (the paper's)",
+    "recipes/configs/ablation": "A YAML file is a recipe and what is changed in it, one thing at a time",
+    "recipes/configs/pretrain": "A YAML file is a run: smoke, mini (the shipped one), small, base (the paper's)",
     "src/biglog/checkpoints/biglog-mini": "The embedded checkpoint, laid out as a Hub model repository",
     "src/biglog/templates": "Of the report and the cards",
     "tests": "Mirrors the library; data/ are small real logs, tiny-biglog/ a real checkpoint",

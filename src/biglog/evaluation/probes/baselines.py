@@ -185,7 +185,8 @@ class WordLlama:
 
     def __call__(self, texts: list[str]) -> Floats:
         """Embeds texts: an `Embed`."""
-        return np.asarray(self._model.embed(texts, norm=True), np.float32)
+        # Its own norm divides by zero where a text has no token.
+        return np.asarray(unit(np.asarray(self._model.embed(texts, norm=False), np.float32)), np.float32)
 
 
 def _masked(texts: Sequence[str]) -> list[str]:

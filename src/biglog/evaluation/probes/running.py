@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ import polars as pl
 from biglog.data.archives.catalog import domain
 from biglog.errors import InputError
 from biglog.evaluation.probes import alerts, baselines, events, severity
+from biglog.evaluation.probes.kept import Kept, digest
 from biglog.evaluation.probes.labelled import Labelled, checksum, read_alerts, read_events, read_levels
 from biglog.evaluation.probes.vectors import Embed, Unfitted
 from biglog.logs.domains import DOMAINS
@@ -132,6 +134,7 @@ def run_probes(
     probes: Sequence[str] = PROBES,
     statements: Path | None = None,
     domains: Sequence[str] = tuple(DOMAINS),
+    kept: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Runs probes.
@@ -143,6 +146,9 @@ def run_probes(
         statements: CSV (also compressed) or Parquet with template and level, for the probe of severity; None
             leaves that mode out.
         domains: Domains of the probe of events.
+        kept: Folder where scores of baselines are kept, so that a run that was killed, or one of another
+            checkpoint, does not compute them again; None keeps none. They are known by what they depend on:
+            the labelled lines, the code of the probes and of the masks, versions of packages.
         say: Told what is done.
 
     Returns:
@@ -162,15 +168,16 @@ def run_probes(
         "data": {"files": {}, "ground_truth_versions": {}},
     }
     if "events" in probes:
-        result["events"] = _events(groups, _noted(result, read_events(folder, domains)), say)
+        result["events"] = _events(groups, _noted(result, read_events(folder, domains)), Kept(kept), say)
     if "alerts" in probes:
-        result["alerts"] = _alerts(groups, _noted(result, read_alerts(folder)), say)
+        result["alerts"] = _alerts(groups, _noted(result, read_alerts(folder)), Kept(kept), say)
     if "severity" in probes:
         levels, lines = (_noted(result, read(folder)) for read in (read_levels, read_alerts))
         taught = None if statements is None else _statements(statements)
         if statements is not None:
             result["data"]["files"][statements.name] = checksum(statements)
-        result["severity"] = _severity(groups, severity.severity_sets(levels, lines), taught, say)
+        sets = severity.severity_sets(levels, lines)
+        result["severity"] = _severity(groups, sets, taught, Kept(kept), say)
     return result
 
 
@@ -226,8 +233,12 @@ def _about(members: list[System]) -> dict[str, Any]:
     }
 
 
-def _events(groups: Groups, lines: pl.DataFrame, say: Callable[[str], None]) -> dict[str, Any]:
-    domains = lines["domain"].unique(maintain_order=True).to_list()
+def _kept(kept: Kept, members: list[System]) -> Kept:
+    """Keeps what baselines score; a checkpoint is scored anew."""
+    return kept if members[0].is_baseline else Kept(None)
+
+
+def _events(groups: Groups, lines: pl.DataFrame, kept: Kept, say: Callable[[str], None]) -> dict[str, Any]:
     counts = lines.group_by("domain", maintain_order=True).agg(pl.len(), pl.n_unique("event"))
     found: dict[str, Any] = {
         "protocol": events.__doc__,
@@ -239,25 +250,29 @@ def _events(groups: Groups, lines: pl.DataFrame, say: Callable[[str], None]) -> 
     for protocol, column in zip(events.PROTOCOLS, _COLUMNS, strict=True):
         for name, members in groups.items():
             say(f"events, {protocol}: {name}")
-            parts = [
-                events.count_events(
-                    member.reads(column), lines, protocol=protocol, tested=asked
-                ).with_columns(run=pl.lit(number))
-                for number, run in enumerate(runs(members, domains))
-                for member, asked in run
-            ]
-            if parts:
-                found["scores"][protocol][name] = events.summarise(pl.concat(parts))
+            score = partial(_event_scores, members, lines, protocol, column)
+            scores = _kept(kept, members)(("events", protocol, name), digest(lines), score)
+            if scores:
+                found["scores"][protocol][name] = scores
     return found
 
 
-def _alerts(groups: Groups, lines: pl.DataFrame, say: Callable[[str], None]) -> dict[str, Any]:
+def _event_scores(
+    members: list[System], lines: pl.DataFrame, protocol: events.Protocol, column: str
+) -> dict[str, Any]:
+    domains = lines["domain"].unique(maintain_order=True).to_list()
+    parts = [
+        events.count_events(member.reads(column), lines, protocol=protocol, tested=asked).with_columns(
+            run=pl.lit(number)
+        )
+        for number, run in enumerate(runs(members, domains))
+        for member, asked in run
+    ]
+    return events.summarise(pl.concat(parts)) if parts else {}
+
+
+def _alerts(groups: Groups, lines: pl.DataFrame, kept: Kept, say: Callable[[str], None]) -> dict[str, Any]:
     system = str(lines["domain"][0])
-    ways: dict[str, Callable[..., dict[str, Any]]] = {
-        "unseen": alerts.unseen_alerts,
-        "few-shot": alerts.few_shot_alerts,
-        "few-shot, unseen": lambda *given, **named: alerts.few_shot_alerts(*given, **named, unseen=True),
-    }
     found: dict[str, Any] = {
         "protocol": alerts.__doc__,
         "domain": system,
@@ -274,11 +289,22 @@ def _alerts(groups: Groups, lines: pl.DataFrame, say: Callable[[str], None]) -> 
             say(f"alerts, {column}: {name}")
             asked = [member for member in members if member.asked([system])]
             if asked:
-                found["scores"][column][name] = {
-                    way: _joined([score(member.reads(column), lines, column=column) for member in asked])
-                    for way, score in ways.items()
-                }
+                score = partial(_alert_scores, asked, lines, column)
+                names = ("alerts", column, name)
+                found["scores"][column][name] = _kept(kept, members)(names, digest(lines), score)
     return found
+
+
+def _alert_scores(members: list[System], lines: pl.DataFrame, column: str) -> dict[str, Any]:
+    ways: dict[str, Callable[..., dict[str, Any]]] = {
+        "unseen": alerts.unseen_alerts,
+        "few-shot": alerts.few_shot_alerts,
+        "few-shot, unseen": partial(alerts.few_shot_alerts, unseen=True),
+    }
+    return {
+        way: _joined([score(member.reads(column), lines, column=column) for member in members])
+        for way, score in ways.items()
+    }
 
 
 def _joined(results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -293,7 +319,11 @@ def _joined(results: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _severity(
-    groups: Groups, sets: pl.DataFrame, statements: pl.DataFrame | None, say: Callable[[str], None]
+    groups: Groups,
+    sets: pl.DataFrame,
+    statements: pl.DataFrame | None,
+    kept: Kept,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
     counts = sets.group_by("set", maintain_order=True).agg(pl.len().alias("forms"), pl.sum("is_severe"))
     found: dict[str, Any] = {
@@ -303,11 +333,13 @@ def _severity(
         "modes": {},
     }
     modes: dict[str, Callable[..., pl.DataFrame]] = {"domains": severity.severity_across_domains}
+    data = {"domains": digest(sets)}
     if statements is not None:
         taught = severity.statement_forms(
             statements, sets["normal_form"].unique().to_list(), most=STATEMENTS_MOST
         )
         found["statements"] = {"forms": len(taught), "is_severe": int(taught["is_severe"].sum())}
+        data["statements"] = digest(sets, taught)
         modes["statements"] = lambda embed, sets, *, tested: severity.severity_from_statements(
             embed, taught, sets, tested=tested
         )
@@ -315,7 +347,10 @@ def _severity(
         areas: dict[str, severity.Areas] = {}
         for name, members in groups.items():
             say(f"severity from {mode}: {name}")
-            areas |= _areas(name, members, sets, score)
+            area = _kept(kept, members)(
+                ("severity", mode, name), data[mode], partial(_areas, members, sets, score)
+            )
+            areas |= {name: {which: np.asarray(one) for which, one in area.items()}} if area else {}
         found["modes"][mode] = {
             "scores": {name: severity.summary(area) for name, area in areas.items()},
             "differences": {
@@ -332,13 +367,13 @@ def _severity(
 
 
 def _areas(
-    name: str, members: list[System], sets: pl.DataFrame, score: Callable[..., pl.DataFrame]
-) -> dict[str, severity.Areas]:
-    """AUC by set with its draws, mean over the runs that have the set; nothing where there is none."""
+    members: list[System], sets: pl.DataFrame, score: Callable[..., pl.DataFrame]
+) -> dict[str, list[float]]:
+    """AUC by set with its draws, mean over the runs that have the set."""
     domains = sets["domain"].unique(maintain_order=True).to_list()
     found: dict[str, list[Any]] = {}
     for run in runs(members, domains):
         scored = pl.concat([score(member.forms, sets, tested=asked) for member, asked in run])
         for which, area in severity.auc(scored).items():
             found.setdefault(which, []).append(area)
-    return {name: {which: np.mean(area, axis=0) for which, area in found.items()}} if found else {}
+    return {which: np.mean(area, axis=0).tolist() for which, area in found.items()}
