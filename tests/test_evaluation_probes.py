@@ -16,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from biglog.errors import InputError
 from biglog.evaluation.probes import alerts, baselines, events, running, severity
+from biglog.evaluation.probes.kept import Kept, digest
 from biglog.evaluation.probes.labelled import by_form, read_alerts, read_events, read_levels
 from biglog.evaluation.probes.labelled import severity as level_severity
 from biglog.evaluation.probes.rendering import render_probes
@@ -295,6 +296,33 @@ def test_the_cache_computes_a_text_once_and_survives_a_cut_off_shard(tmp_path):
     assert asked == [*texts[:5], "new"]
     assert np.array_equal(first, again[:6])
     assert np.array_equal(first, letters(texts))
+
+
+def test_kept_scores_are_computed_once_and_anew_where_anything_differs(tmp_path):
+    computed = []
+
+    def score(value):
+        computed.append(value)
+        return {"mean": value}
+
+    frame = pl.DataFrame({"a": [1]})
+    kept = Kept(tmp_path)
+    assert kept(("events", "words"), digest(frame), lambda: score(1)) == {"mean": 1}
+    assert Kept(tmp_path)(("events", "words"), digest(frame), lambda: score(2)) == {"mean": 1}
+    assert kept(("events", "lookup"), digest(frame), lambda: score(3)) == {"mean": 3}
+    assert kept(("events", "words"), digest(frame + 1), lambda: score(4)) == {"mean": 4}
+    for path in tmp_path.iterdir():
+        path.write_text("{", encoding="utf-8")
+    assert kept(("events", "words"), digest(frame), lambda: score(5)) == {"mean": 5}
+    assert Kept(None)(("events", "words"), digest(frame), lambda: score(6)) == {"mean": 6}
+    assert computed == [1, 3, 4, 5, 6]
+
+
+def test_a_text_without_a_token_is_as_far_from_all():
+    pytest.importorskip("wordllama")
+    vectors = baselines.WordLlama()(["", "disk full"])
+    assert np.isfinite(vectors).all()
+    assert not vectors[0].any()
 
 
 def test_compact_keeps_all_products():

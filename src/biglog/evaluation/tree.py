@@ -35,7 +35,7 @@ FOLDERS = {
     "model_cards": "One rendered card per checkpoint, and its pictures",
     "results": "One JSON per run, with code version, data checksums, seed, hardware",
     "recipes/configs/ablation": "A YAML file is a recipe and what is changed in it, one thing at a time",
-    "recipes/configs/pretrain": "A YAML file is a run: smoke, mini (the shipped one), small, base (the paper's)",
+    "recipes/configs/pretrain": "A YAML file is a run: smoke, mini (shipped), small, base (the paper's)",
     "src/biglog/checkpoints/biglog-mini": "The embedded checkpoint, laid out as a Hub model repository",
     "src/biglog/templates": "Of the report and the cards",
     "tests": "Mirrors the library; data/ are small real logs, tiny-biglog/ a real checkpoint",
