@@ -34,7 +34,19 @@ from biglog.logs.record import read_logs
 from biglog.tokenizer import load_tokenizer
 from modeling_biglog import BigLogConfig, BigLogModel
 
-SIZES = ["1x128", "2x128", "3x128", "2x192", "2x192x384", "1x256", "2x256", "2x256x512", "1x384", "2x384"]
+SIZES = [
+    "1x128",
+    "1x192",
+    "2x128",
+    "3x128",
+    "2x192",
+    "2x192x384",
+    "1x256",
+    "2x256",
+    "2x256x512",
+    "1x384",
+    "2x384",
+]
 BAR = 20.0
 PEER = "MiniLM-L6"
 

@@ -23,16 +23,15 @@ from biglog.training.pretrain import pretrain
 from biglog.training.record import git_state, hardware, read_json, versions, write_json
 
 
-def measured(arguments: PretrainArguments, statements: Path) -> dict[str, object]:
+def measured(arguments: PretrainArguments, statements: pl.DataFrame) -> dict[str, object]:
     """Trains, unless that was done, and probes."""
     folder = Path(arguments.output_path)
     done = folder / "record.json"
     record = read_json(done) if done.is_file() else pretrain(arguments)
     encoder = LogEncoder.from_pretrained(folder / arguments.name)
-    learnt = split_statements(read_statements(statements))["train"]
     root, tested = Path(arguments.data_root), arguments.leave_out
     probes = flat_probes(
-        encoder.encode, lambda forms: encoder.encode_normal_forms(pl.Series(forms)), root, tested, learnt
+        encoder.encode, lambda forms: encoder.encode_normal_forms(pl.Series(forms)), root, tested, statements
     )
     known = record["evaluation"].get("average_over_left_out_domains", {}).get("model", {})
     language = {
@@ -54,13 +53,14 @@ def main() -> int:
         plan = read_plan(options.config)
         base = PretrainArguments.from_yaml(options.config.parent / plan.base, max_steps=plan.steps)
         base = replace(base, leave_out=plan.leave_out, record_path=None, eval_steps=0, resume=False)
-        variants = {}
+        tables = pl.concat([read_statements(path) for path in base.statement_paths])
+        learnt, variants = split_statements(tables)["train"], {}
         for name, variant in plan.variants.items():
             runs = []
             for seed in plan.seeds:
                 folder = options.runs / f"{name.replace(' ', '-')}-{seed}"
                 changed = base.changed(variant.changes | {"seed": seed, "output_path": str(folder)})
-                runs.append(measured(changed, Path(base.data_root) / str(base.statements)))
+                runs.append(measured(changed, learnt))
                 print(f"{name}, seed {seed}: {runs[-1]}", file=sys.stderr, flush=True)
             variants[name] = {"what": variant.what} | mean_of(runs)
         told = plan.as_dict() | {"variants": variants, "hardware": hardware(), "versions": versions()}

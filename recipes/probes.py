@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument("--model", action="append", default=[], help="FOLDER[=DOMAIN,...], or embedded")
     parser.add_argument("--name", default="biglog-mini", help="what tables call the models")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("BIGLOG_DATA", "../shared/data")))
-    parser.add_argument("--statements", type=Path, help="CSV or Parquet with template and level")
+    parser.add_argument("--statements", type=Path, nargs="+", default=[], help="tables of log statements")
     parser.add_argument("--probes", nargs="+", default=running.PROBES, choices=running.PROBES)
     parser.add_argument("--no-baselines", action="store_true")
     parser.add_argument("--kept", type=Path, default=Path.home() / ".cache" / "biglog" / "probes")

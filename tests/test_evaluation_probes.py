@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.metrics import roc_auc_score
 
+from biglog.data.statements import read_statements, split_statements
 from biglog.errors import InputError
 from biglog.evaluation.probes import alerts, baselines, events, running, severity
 from biglog.evaluation.probes.kept import Kept, digest
@@ -267,6 +268,51 @@ def test_statements_like_tested_forms_are_dropped_and_levels_are_read():
         "Disk [NUM] is full": True,
         "Started in [NUM] ms": False,
     }
+
+
+def test_statements_of_other_projects_are_asked_for_but_none_that_is_known():
+    """The words that decide are learnt from one project; those of another that it shares are not asked."""
+    known = ["disk <*> failed", "disk <*> ready", "link <*> failed", "link <*> ready"]
+    taught = severity.statement_forms(pl.DataFrame({"template": known, "level": ["error", "info"] * 2}), [])
+    others = pl.DataFrame(
+        {
+            "template": ["disk <*> failed", "fan of the left rack <*> has failed", "volume <*> is ready now"],
+            "level": ["info", "error", "info"],
+        }
+    )
+    apart = severity.project_set(others, taught)
+    assert apart["normal_form"].to_list() == [
+        "fan of the left rack [NUM] has failed",
+        "volume [NUM] is ready now",
+    ]
+    scored = severity.severity_from_statements(baselines.word_tfidf(masked=True), taught, apart)
+    assert severity.auc(scored, draws=2)[severity.PROJECTS][0] == 1.0
+
+
+@needs_data
+def test_folds_are_all_asked_for_statements_of_other_projects(tmp_path):
+    """They are of no domain: each fold's model is scored on them, and the mean of all stands in the table."""
+    table = tmp_path / "statements.csv"
+    rows = [
+        f"{verb} {noun} <*>,{level},{project}"
+        for project in ("apache/kafka", "wordpress", "etcd-io/etcd", "ray", "jetty", "moby", "nginx", "caddy")
+        for noun in ("disk", project.replace("/", " "))
+        for verb, level in (("cannot open", "error"), ("opened", "info"))
+    ]
+    table.write_text("\n".join(["template,level,project", *rows]), encoding="utf-8")
+    splits = split_statements(read_statements(table))
+    assert len(splits["train"])
+    assert len(splits["test"])
+    ours = [
+        running.System("ours", letters, letters, tested=(name,), training="left out")
+        for name in ("BGL", "Apache")
+    ]
+    result = running.run_probes(ours, DATA, probes=["severity"], statements=[table])
+    found = result["severity"]["modes"]["projects"]["scores"]["ours"]["sets"]
+    assert set(found) == {severity.PROJECTS}
+    assert result["data"]["files"]["statements.csv"]
+    assert set(result["severity"]["modes"]["statements"]["scores"]["ours"]["sets"]) >= {"BGL", "Apache"}
+    assert "projects that nothing was learnt from" in render_probes(result)
 
 
 def test_the_level_of_a_form_is_that_of_most_lines():

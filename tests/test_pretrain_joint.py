@@ -1,7 +1,9 @@
 """Objectives on pairs of lines: their batches, their losses, and what is left of them in a checkpoint."""
 
 import dataclasses
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -12,6 +14,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from biglog.errors import CheckpointError, InputError
 from biglog.tokenizer import load_tokenizer
+from biglog.training import distill
 from biglog.training.arguments import PretrainArguments
 from biglog.training.distill import Teacher, initial_embeddings, readable, special_rows
 from biglog.training.folds import fold_runs, folds
@@ -24,7 +27,7 @@ from biglog.training.run_folder import RunFolder
 from biglog.training.trainer import TokensUntil
 from modeling_biglog import BigLogForMaskedLM
 
-STATEMENTS = str(LINES.parent / "statements.csv")
+STATEMENTS = LINES.parent / "statements.csv"
 WEIGHTS = {"tokens": 0.5, "identity": 1.0, "severity": 0.5, "teacher": 1.0}
 
 
@@ -32,7 +35,7 @@ def joint(output, **changes):
     settings = {
         "output_path": str(output),
         "train_data": [f"{LINES}/*.log"],
-        "statements": STATEMENTS,
+        "statements": [str(STATEMENTS)],
         "event_groups": True,
         "identity_weight": 1.0,
         "identity_pairs": 8,
@@ -204,17 +207,46 @@ def test_statements_are_training_lines_and_nothing_held_out(prepared):
 
 def test_statements_near_a_left_out_form_are_dropped():
     tested = pl.Series(["Region [NUM] created", "Opened device [FILE]"])
-    kept, account = read_training_statements(STATEMENTS, tested)
+    kept, account = read_training_statements([STATEMENTS], tested)
     assert account["near_left_out"] > 0
     assert not {"Region <*> created", "Opened device <*>"} & set(kept["template"])
-    without = read_training_statements(STATEMENTS, tested.head(0))[0]
+    without = read_training_statements([STATEMENTS], tested.head(0))[0]
     assert {"Region <*> created", "Opened device <*>"} & set(without["template"])
+
+
+def test_tables_of_statements_are_joined_and_found_where_they_are(tmp_path, monkeypatch):
+    other = tmp_path / "runs" / "mine.csv"
+    other.parent.mkdir()
+    other.write_text("template,level,project\nlost the <*> lease,warning,mine\n")
+    monkeypatch.chdir(tmp_path)
+    given = joint(tmp_path, data_root=str(STATEMENTS.parent), statements=[STATEMENTS.name, "runs/mine.csv"])
+    assert given.statement_paths == [STATEMENTS, Path("runs/mine.csv")]
+    nothing = pl.Series([], dtype=pl.String)
+    both, account = read_training_statements(given.statement_paths, nothing)
+    one, _ = read_training_statements([STATEMENTS], nothing)
+    assert set(both["template"]) == set(one["template"]) | {"lost the <*> lease"}
+    assert set(account["sha256"]) == {"statements.csv", "mine.csv"}
+
+
+def test_what_the_teacher_said_is_kept_in_shards_and_a_damaged_one_is_said_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(distill, "SHARD", 2)
+    texts = ["disk full", "node up", "link down"]
+    said = Teacher(str(TINY), tmp_path).embed(texts)
+    shards = sorted(tmp_path.rglob("*.parquet"))
+    assert len(shards) == 2
+    shards[0].write_bytes(b"cut")
+    again = Teacher(str(TINY), tmp_path)
+    lacking = []
+    compute = again._compute
+    monkeypatch.setattr(again, "_compute", lambda some: lacking.extend(some) or compute(some))
+    np.testing.assert_allclose(again.embed(texts), said, atol=1e-6)
+    assert 0 < len(lacking) < 3
 
 
 def test_a_statement_that_is_held_out_does_not_come_back(prepared):
     corpus = prepared.corpus
     held = corpus.held_out.head(1)
-    statements, _ = read_training_statements(STATEMENTS, held["normal_form"].head(0))
+    statements, _ = read_training_statements([STATEMENTS], held["normal_form"].head(0))
     smuggled = statements.head(1).with_columns(template=held["normal_form"])
     assert held["normal_form"][0] not in set(statement_lines(smuggled, corpus).train["normal_form"])
 
@@ -239,8 +271,8 @@ def test_runs_of_folds_have_folders_and_seeds_of_their_own(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"statements": None, "event_groups": False}, "identity_weight needs statements or events"),
-        ({"statements": None, "identity_weight": 0.0}, "severity_weight needs statements"),
+        ({"statements": [], "event_groups": False}, "identity_weight needs statements or events"),
+        ({"statements": [], "identity_weight": 0.0}, "severity_weight needs statements"),
         ({"teacher": None, "teacher_start": False}, "teacher_weight needs a teacher"),
         ({"identity_temperature": 0.0}, "identity_temperature must be positive"),
         ({"identity_pairs": 1}, "identity_pairs must be more than one"),

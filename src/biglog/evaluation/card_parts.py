@@ -85,10 +85,11 @@ def statements(record: Result) -> str:
     learnt, account = record.get("objectives") or {}, record.get("statements")
     if not learnt.get("statements") or account is None:
         return ""
+    files = account.get("files") or [account.get("file", "statements")]  # a record of old names one
     told = (
         f"{learnt['statements']:,} distinct templates of log calls in source code, "
-        f"{learnt['statements_with_level']:,} of them with a level. Of {account['rows']:,} in the table "
-        f"(`{account.get('file', 'statements')}`) {account['of_training_projects']:,} are of training "
+        f"{learnt['statements_with_level']:,} of them with a level. Of {account['rows']:,} in "
+        f"{joined([f'`{name}`' for name in files])} {account['of_training_projects']:,} are of training "
         f"projects; {account['near_left_out']:,} were dropped as equal or near to a form of a domain that is "
         "left out."
     )

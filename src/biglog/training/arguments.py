@@ -77,8 +77,9 @@ class PretrainArguments:
         window_lines: Lines of a window, an even number; half of the windows have their halves swapped.
         window_share: Share of the rows that hold windows of consecutive lines; their tokens are hidden, too.
         window_data: Logs in their order, as ``train_data``, for windows; none takes ``train_data``.
-        statements: Table of log statements of source code (see ``biglog datasets statements``), relative to
-            ``data_root``; they are training lines, and pairs are drawn from them.
+        statements: Tables of log statements of source code (see ``biglog datasets statements``), relative to
+            ``data_root``, or to the working folder where they are not there; they are training lines, and
+            pairs are drawn from them.
         event_labels: Domains whose ground truth of log parsing says which training lines are one event;
             ``all`` takes those that are trained on.
         event_groups: Draw pairs also from the training lines that a simple rule groups to events.
@@ -160,7 +161,7 @@ class PretrainArguments:
     window_lines: int = 2
     window_share: float = 0.5
     window_data: tuple[str, ...] = ()
-    statements: str | None = None
+    statements: tuple[str, ...] = ()
     event_labels: tuple[str, ...] = ()
     event_groups: bool = False
     event_share: float = 0.5
@@ -245,10 +246,10 @@ class PretrainArguments:
         self._require(self.warm_start_pairs > 1, "warm_start_pairs", "must be more than one")
         self._require(self.identity_pairs > 1, "identity_pairs", "must be more than one")
         self._require(self.identity_temperature > 0, "identity_temperature", "must be positive")
-        fed = self.statements is not None or self.event_labels or self.event_groups
+        fed = self.statements or self.event_labels or self.event_groups
         self._require(bool(fed) or not self.identity_weight, "identity_weight", "needs statements or events")
-        stated = self.statements is not None or not self.severity_weight
-        self._require(stated, "severity_weight", "needs statements")
+        stated = self.statements or not self.severity_weight
+        self._require(bool(stated), "severity_weight", "needs statements")
         taught = self.teacher is not None
         self._require(taught or not self.teacher_weight, "teacher_weight", "needs a teacher")
         texts = self.teacher_weight > 0 or self.teacher_texts is None
@@ -260,6 +261,14 @@ class PretrainArguments:
     def has_pairs(self) -> bool:
         """Whether anything is learnt from pairs of lines."""
         return bool(self.identity_weight or self.severity_weight or self.teacher_weight)
+
+    @property
+    def statement_paths(self) -> list[Path]:
+        """Where the tables of statements are: below ``data_root``, or as they are given."""
+        below = [Path(self.data_root) / given for given in self.statements]
+        return [
+            path if path.exists() else Path(given) for path, given in zip(below, self.statements, strict=True)
+        ]
 
     def _require(self, holds: bool, name: str, what: str) -> None:
         if not holds:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +28,10 @@ PACKAGE = "package:"
 """Before the name of an installed Python package that carries a model: ``package:NAME/FOLDER``."""
 
 BATCH = 32
+BATCH_OF_ACCELERATOR = 512
+SHARD = 8192
+"""Texts that the teacher reads between two writes of its cache: a killed run goes on there."""
+
 MOST_TOKENS = 96
 """Longer texts are cut: the teacher reads the beginning."""
 
@@ -46,13 +51,14 @@ class Teacher:
     Args:
         name: Folder or Hub id of a BERT-like checkpoint, or ``package:NAME/FOLDER``.
         cache: Folder that keeps what it said; none keeps nothing.
+        device: Where it reads, as `device` says.
 
     Raises:
         CheckpointError: It cannot be loaded.
     """
 
-    def __init__(self, name: str, cache: str | Path | None = None) -> None:
-        self.name = name
+    def __init__(self, name: str, cache: str | Path | None = None, *, device: str = "cpu") -> None:
+        self.name, self._device = name, device
         where = _resolved(name)
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(where)
@@ -60,17 +66,21 @@ class Teacher:
         except (OSError, ValueError, KeyError) as error:
             raise CheckpointError(f"this teacher cannot be loaded: {error}", where=where) from error
         self.sha256 = _checksum(self._model)
+        self._model.to(device)
         self.width: int = self._model.config.hidden_size
-        self._file = None if cache is None else Path(cache) / f"teacher-{self.sha256[:12]}.parquet"
+        self._folder = None if cache is None else Path(cache) / f"teacher-{self.sha256[:12]}"
+        self._known: dict[str, Vectors] = self._read()
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Returns the embeddings of texts, shape (texts, width), of length 1."""
-        known = self._read()
-        missing = sorted(set(texts) - known.keys())
-        if missing:
-            known |= dict(zip(missing, self._compute(missing), strict=True))
-            self._write(known)
-        return np.stack([known[text] for text in texts]) if len(texts) else np.zeros((0, self.width), "f4")
+        missing = sorted(set(texts) - self._known.keys())
+        for start in range(0, len(missing), SHARD):
+            part = missing[start : start + SHARD]
+            said = dict(zip(part, self._compute(part), strict=True))
+            self._write(said)
+            self._known |= said
+        known = [self._known[text] for text in texts]
+        return np.stack(known) if known else np.zeros((0, self.width), dtype=np.float32)
 
     def vocabulary(self, tokenizer: PreTrainedTokenizerFast) -> Vectors:
         """Returns an embedding of each token of a vocabulary, shape (tokens, width)."""
@@ -82,42 +92,51 @@ class Teacher:
     def _compute(self, texts: Sequence[str]) -> list[Vectors]:
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         found: list[Vectors] = [np.zeros(0, dtype=np.float32)] * len(texts)
-        for start in range(0, len(order), BATCH):
-            rows = order[start : start + BATCH]
+        size = BATCH if self._device == "cpu" else BATCH_OF_ACCELERATOR
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
             batch = self._tokenizer(
                 [texts[i] for i in rows],
                 padding=True,
                 truncation=True,
                 max_length=MOST_TOKENS,
                 return_tensors="pt",
-            )
+            ).to(self._device)
             pooled = masked_mean(self._model(**batch).last_hidden_state, batch["attention_mask"])
-            vectors = torch.nn.functional.normalize(pooled, dim=-1).numpy()
+            vectors = torch.nn.functional.normalize(pooled, dim=-1).cpu().numpy()
             for row, vector in zip(rows, vectors, strict=True):
                 found[row] = vector
         return found
 
     def _read(self) -> dict[str, Vectors]:
-        if self._file is None or not self._file.is_file():
-            return {}
-        try:
-            table = pl.read_parquet(self._file)
-            vectors = table["vector"].to_numpy().astype(np.float32)
-        except (pl.exceptions.PolarsError, OSError):
-            return {}  # damaged: it is only a cache
-        return dict(zip(table["text"].to_list(), vectors, strict=True))
+        known: dict[str, Vectors] = {}
+        for shard in [] if self._folder is None else sorted(self._folder.glob("*.parquet")):
+            try:
+                table = pl.read_parquet(shard)
+                vectors = table["vector"].to_numpy().astype(np.float32)
+            except (pl.exceptions.PolarsError, OSError):
+                continue  # damaged: it is only a cache
+            known |= dict(zip(table["text"].to_list(), vectors, strict=True))
+        return known
 
-    def _write(self, known: dict[str, Vectors]) -> None:
-        if self._file is None:
+    def _write(self, said: dict[str, Vectors]) -> None:
+        """Keeps what is new in a file of its own: what is known may be large, and others may write too."""
+        if self._folder is None:
             return
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
         table = pl.DataFrame(
-            {"text": list(known), "vector": np.stack(list(known.values()))},
+            {"text": list(said), "vector": np.stack(list(said.values()))},
             schema={"text": pl.String, "vector": pl.Array(pl.Float32, self.width)},
         )
-        temporary = self._file.with_name(f".{self._file.name}.tmp")
+        name = hashlib.sha256("\0".join(said).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        temporary = self._folder / f".{name}-{os.getpid()}.tmp"
         table.write_parquet(temporary)
-        temporary.replace(self._file)
+        temporary.replace(self._folder / f"{name}.parquet")
+
+
+def device(use_cpu: bool) -> str:
+    """Returns where a run computes: ``cpu``, or an accelerator that is there and may be used."""
+    return "cuda" if torch.cuda.is_available() and not use_cpu else "cpu"
 
 
 def readable(text: str) -> str:

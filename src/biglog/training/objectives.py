@@ -27,13 +27,13 @@ from biglog.data.collators import MaskedLanguageCollator, Row
 from biglog.data.corpus import Corpus
 from biglog.data.pairs import EventPairs, Pair, StatementPairs
 from biglog.data.prose import read_texts
-from biglog.data.statements import drop_near, read_statements, split_statements
+from biglog.data.statements import checksums, drop_near, read_statements, split_statements
 from biglog.data.values import WILDCARD
 from biglog.errors import InputError
 from biglog.logs.masking import normal_forms
 from biglog.tokenizer import without_masks
 from biglog.training.arguments import PretrainArguments
-from biglog.training.distill import Teacher, Vectors, readable
+from biglog.training.distill import Teacher, Vectors, device, readable
 from biglog.training.events import grouped_events, labelled_events
 
 SEVERE = ("warning", "error", "critical")
@@ -49,6 +49,9 @@ LONGEST = 48
 
 CHUNK = 16
 """Lines that are read together, sorted by length, so that little is padding."""
+
+CHUNK_OF_ACCELERATOR = 256
+"""The same on an accelerator, which pads faster than it is called."""
 
 
 def plain(template: str) -> str:
@@ -72,6 +75,7 @@ class Objectives:
         pairs: Pairs of a batch.
         event_share: Share of them that come from logs.
         seed: Of all draws.
+        chunk: Lines that are read together.
         record: What a run's record says about them.
     """
 
@@ -85,6 +89,7 @@ class Objectives:
     pairs: int
     event_share: float
     seed: int
+    chunk: int
     record: dict[str, Any]
 
     def __post_init__(self) -> None:
@@ -138,7 +143,8 @@ class Objectives:
         texts = [pair.first for pair in drawn] + [pair.second for pair in drawn] + prose
         ids = self._tokens(texts)
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-        chunks = [self._padded([ids[i] for i in order[k : k + CHUNK]]) for k in range(0, len(order), CHUNK)]
+        parts = [order[k : k + self.chunk] for k in range(0, len(order), self.chunk)]
+        chunks = [self._padded([ids[i] for i in part]) for part in parts]
         place = np.empty(len(order), dtype=np.int64)
         place[order] = np.arange(len(order))
         severe = [UNKNOWN if pair.statement < 0 else self.severe[pair.statement] for pair in drawn]
@@ -270,24 +276,25 @@ def prepare_objectives(
         pairs=arguments.identity_pairs,
         event_share=arguments.event_share,
         seed=arguments.seed,
+        chunk=CHUNK if device(arguments.use_cpu) == "cpu" else CHUNK_OF_ACCELERATOR,
         record=record,
     )
 
 
-def read_training_statements(path: str, tested: pl.Series) -> tuple[pl.DataFrame, dict[str, Any]]:
+def read_training_statements(paths: Sequence[Path], tested: pl.Series) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Reads log statements to train on: those of training projects, none near a form that is left out.
 
     Args:
-        path: A table of statements.
+        paths: Tables of statements; a project that is in several counts as one.
         tested: Normal forms of the domains that are left out.
 
     Returns:
         One row a statement, and what became of the others.
 
     Raises:
-        InputError: The table cannot be read, or nothing of it is left.
+        InputError: A table cannot be read, or nothing of them is left.
     """
-    table = read_statements(path)
+    table = pl.concat([read_statements(path) for path in paths])
     train = split_statements(table)["train"]
     account: dict[str, Any] = {"rows": len(table), "of_training_projects": len(train), "near_left_out": 0}
     if len(tested):
@@ -298,11 +305,11 @@ def read_training_statements(path: str, tested: pl.Series) -> tuple[pl.DataFrame
     masked = masked.filter(pl.col("template") != "")
     distinct = masked.unique(["project", "template"], keep="first", maintain_order=True)
     if not len(distinct):
-        raise InputError("no log statement is left to train on", where=path)
+        raise InputError("no log statement is left to train on", where=paths[0])
     return distinct, account | {
         "distinct": len(distinct),
         "projects": _licences(distinct),
-        "sha256": _file_checksums(Path(path)),
+        "sha256": {name: digest for path in paths for name, digest in checksums(path).items()},
     }
 
 
@@ -310,11 +317,6 @@ def _licences(statements: pl.DataFrame) -> list[dict[str, Any]]:
     """Returns what each project gave and under which licence, as the table says it."""
     given = statements.group_by("project", "licence").agg(statements=pl.len())
     return given.sort("project", "licence", nulls_last=True).to_dicts()
-
-
-def _file_checksums(path: Path) -> dict[str, str]:
-    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def statement_lines(statements: pl.DataFrame, corpus: Corpus) -> Corpus:

@@ -17,7 +17,7 @@ from biglog.errors import CheckpointError
 from biglog.tokenizer import load_tokenizer, train_tokenizer
 from biglog.training.arguments import PretrainArguments
 from biglog.training.corpora import read_corpus
-from biglog.training.distill import Teacher, initial_embeddings, special_rows
+from biglog.training.distill import Teacher, device, initial_embeddings, special_rows
 from biglog.training.held_out import HeldOut, fit_bigram, fit_unigram, mark_left_out
 from biglog.training.line_order import LineOrder
 from biglog.training.objectives import (
@@ -86,7 +86,7 @@ def prepare(arguments: PretrainArguments) -> Prepared:
     )
     # A line cut into windows is drawn as often as any other: its windows share its weight.
     weights = (weights / np.bincount(segments.line, minlength=len(lines)).clip(1))[segments.line]
-    teacher = None if arguments.teacher is None else Teacher(arguments.teacher, arguments.teacher_cache)
+    teacher = _teacher(arguments)
     order = LineOrder.prepare(arguments, corpus, segments, tokenizer) if arguments.line_order_weight else None
     return Prepared(
         corpus=corpus,
@@ -115,11 +115,17 @@ def _with_statements(
     arguments: PretrainArguments, corpus: Corpus
 ) -> tuple[Corpus, pl.DataFrame | None, dict[str, Any] | None]:
     """Returns the corpus with log statements among its training lines, the statements, and their account."""
-    if arguments.statements is None:
+    if not arguments.statements:
         return corpus, None, None
-    path = Path(arguments.data_root) / arguments.statements
-    statements, account = read_training_statements(str(path), corpus.left_out["normal_form"])
-    return statement_lines(statements, corpus), statements, account | {"file": arguments.statements}
+    tested = corpus.left_out["normal_form"]
+    statements, account = read_training_statements(arguments.statement_paths, tested)
+    return statement_lines(statements, corpus), statements, account | {"files": list(arguments.statements)}
+
+
+def _teacher(arguments: PretrainArguments) -> Teacher | None:
+    if arguments.teacher is None:
+        return None
+    return Teacher(arguments.teacher, arguments.teacher_cache, device=device(arguments.use_cpu))
 
 
 def _start(

@@ -3,7 +3,7 @@
 from biglog.data.statements.build import StatementsReport, build_statements, read_forms
 from biglog.data.statements.levels import LEVELS, normal_level
 from biglog.data.statements.near import NearReport, drop_near
-from biglog.data.statements.reading import read_statements
+from biglog.data.statements.reading import checksums, read_statements
 from biglog.data.statements.splits import split_of_project, split_statements
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "NearReport",
     "StatementsReport",
     "build_statements",
+    "checksums",
     "drop_near",
     "normal_level",
     "read_forms",

@@ -12,11 +12,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from biglog.data.schema import SCHEMAS
+from biglog.data.statements.fetch import checksum
 from biglog.data.statements.levels import LEVELS, normal_levels
 from biglog.errors import InputError
 
 _NEEDED: Final = ("template", "level")
 _REMEDY: Final = "Give a table that `biglog datasets statements` wrote, or a CSV with template and level"
+
+
+def checksums(path: str | Path) -> dict[str, str]:
+    """Returns the SHA-256 of a table of statements by name of its files: a folder has several.
+
+    Args:
+        path: As `read_statements` takes it.
+    """
+    place = Path(path).expanduser()
+    names = {str(file.relative_to(place.parent)): file for file in _files(place)}
+    return {name: checksum(file) for name, file in names.items()}
 
 
 def read_statements(path: str | Path) -> pl.DataFrame:
@@ -37,10 +49,14 @@ def read_statements(path: str | Path) -> pl.DataFrame:
     place = Path(path).expanduser()
     if not place.exists():
         raise InputError("there is no such table of statements", where=place, remedy=_REMEDY)
-    files = sorted(place.rglob("*.parquet")) if place.is_dir() else [place]
+    files = _files(place)
     if not files:
         raise InputError("there is no Parquet file in this folder", where=place, remedy=_REMEDY)
     return pl.concat([_conformed(_read(file), file) for file in files])
+
+
+def _files(place: Path) -> list[Path]:
+    return sorted(place.rglob("*.parquet")) if place.is_dir() else [place]
 
 
 def _read(file: Path) -> pl.DataFrame:

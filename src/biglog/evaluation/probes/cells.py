@@ -9,7 +9,11 @@ from typing import Any, Final
 
 PROTOCOLS: Final = {"raw": "contents", "centred": "normal forms, centred"}
 COLUMNS: Final = {"content": "contents", "normal_form": "normal forms"}
-TAUGHT: Final = {"domains": "from other domains' levels", "statements": "from log statements"}
+TAUGHT: Final = {
+    "domains": "from other domains' levels",
+    "statements": "from log statements",
+    "projects": "from log statements, on those of other projects",
+}
 
 _EVENTS: Final = {
     "per_domain_accuracy": "per domain",
@@ -142,6 +146,9 @@ def _severity(severity: dict[str, Any]) -> Iterator[Cell]:
         parts = {name: _values(row["sets"], "value") for name, row in found["scores"].items()}
         levels = {name: _levels(row) for name, row in parts.items()}
         means = _comparable(means, levels)
+        if mode == "projects":
+            yield Cell("severity", TAUGHT[mode], "AUC", _known(means))
+            continue
         yield Cell("severity", TAUGHT[mode], "mean AUC over domains", _known(means))
         for one in severity["sets"]:
             given = {name: _between(row["sets"].get(one)) for name, row in found["scores"].items()}

@@ -77,9 +77,10 @@ def _severity(result: dict[str, Any], severity: dict[str, Any]) -> Iterator[str]
     taught = {
         "domains": "Learnt from the levels of the other domains",
         "statements": "Learnt from log statements of source code",
+        "projects": "Learnt from log statements, asked for those of projects that nothing was learnt from",
     }
     for mode, found in severity["modes"].items():
-        names = list(severity["sets"])
+        names = [] if mode == "projects" else list(severity["sets"])
         rows = [
             (
                 _name(result, name),

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from biglog.data.archives.catalog import domain
+from biglog.data.statements import checksums, read_statements, split_statements
 from biglog.errors import InputError
 from biglog.evaluation.probes import alerts, baselines, events, severity
 from biglog.evaluation.probes.kept import Kept, digest
@@ -23,9 +24,6 @@ from biglog.logs.domains import DOMAINS
 
 SCHEMA: Final = "biglog-probes/1"
 PROBES: Final = ("events", "alerts", "severity")
-STATEMENTS_MOST: Final = 10_000
-"""Statements that heads learn from; general-purpose encoders take minutes for as many."""
-
 _COLUMNS: Final = ("content", "normal_form")
 
 
@@ -132,7 +130,7 @@ def run_probes(
     folder: Path,
     *,
     probes: Sequence[str] = PROBES,
-    statements: Path | None = None,
+    statements: Sequence[Path] = (),
     domains: Sequence[str] = tuple(DOMAINS),
     kept: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
@@ -143,8 +141,8 @@ def run_probes(
         systems: Who takes part; those of one name are scored together, each on the domains it is asked for.
         folder: The data.
         probes: Which of `PROBES`.
-        statements: CSV (also compressed) or Parquet with template and level, for the probe of severity; None
-            leaves that mode out.
+        statements: Tables of log statements, for the probe of severity: heads learn from all statements of
+            training projects; none leaves those modes out.
         domains: Domains of the probe of events.
         kept: Folder where scores of baselines are kept, so that a run that was killed, or one of another
             checkpoint, does not compute them again; None keeps none. They are known by what they depend on:
@@ -173,11 +171,14 @@ def run_probes(
         result["alerts"] = _alerts(groups, _noted(result, read_alerts(folder)), Kept(kept), say)
     if "severity" in probes:
         levels, lines = (_noted(result, read(folder)) for read in (read_levels, read_alerts))
-        taught = None if statements is None else _statements(statements)
-        if statements is not None:
-            result["data"]["files"][statements.name] = checksum(statements)
         sets = severity.severity_sets(levels, lines)
-        result["severity"] = _severity(groups, sets, taught, Kept(kept), say)
+        splits = None
+        if statements:
+            splits = split_statements(pl.concat([read_statements(path) for path in statements]))
+            result["data"]["files"] |= {
+                name: sha for path in statements for name, sha in checksums(path).items()
+            }
+        result["severity"] = _severity(groups, sets, splits, Kept(kept), say)
     return result
 
 
@@ -210,15 +211,6 @@ def _noted(result: dict[str, Any], labelled: Labelled) -> pl.DataFrame:
     result["data"]["files"] |= labelled.files
     result["data"]["ground_truth_versions"] |= labelled.versions
     return labelled.lines
-
-
-def _statements(path: Path) -> pl.DataFrame:
-    try:
-        table = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema=False)
-        return table.select("template", "level")
-    except (OSError, pl.exceptions.PolarsError) as error:
-        problem = f"these statements cannot be read ({str(error).splitlines()[0]})"
-        raise InputError(problem, where=path, remedy="Needed are the columns template and level") from error
 
 
 def _about(members: list[System]) -> dict[str, Any]:
@@ -321,7 +313,7 @@ def _joined(results: list[dict[str, Any]]) -> dict[str, Any]:
 def _severity(
     groups: Groups,
     sets: pl.DataFrame,
-    statements: pl.DataFrame | None,
+    statements: dict[str, pl.DataFrame] | None,
     kept: Kept,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -332,23 +324,25 @@ def _severity(
         "sets": {row.pop("set"): row for row in counts.to_dicts()},
         "modes": {},
     }
-    modes: dict[str, Callable[..., pl.DataFrame]] = {"domains": severity.severity_across_domains}
+    modes: dict[str, tuple[pl.DataFrame, Callable[..., pl.DataFrame]]] = {
+        "domains": (sets, severity.severity_across_domains)
+    }
     data = {"domains": digest(sets)}
     if statements is not None:
-        taught = severity.statement_forms(
-            statements, sets["normal_form"].unique().to_list(), most=STATEMENTS_MOST
-        )
+        forms = sets["normal_form"].unique().to_list()
+        taught = severity.statement_forms(statements["train"], forms)
         found["statements"] = {"forms": len(taught), "is_severe": int(taught["is_severe"].sum())}
-        data["statements"] = digest(sets, taught)
-        modes["statements"] = lambda embed, sets, *, tested: severity.severity_from_statements(
-            embed, taught, sets, tested=tested
-        )
-    for mode, score in modes.items():
+        learn = partial(_from_statements, taught)
+        apart = severity.project_set(statements["test"], taught)
+        found["projects"] = {"forms": len(apart), "is_severe": int(apart["is_severe"].sum())}
+        modes |= {"statements": (sets, learn), "projects": (apart, learn)}
+        data |= {mode: digest(tested, taught) for mode, (tested, _) in modes.items() if mode not in data}
+    for mode, (tested, score) in modes.items():
         areas: dict[str, severity.Areas] = {}
         for name, members in groups.items():
             say(f"severity from {mode}: {name}")
             area = _kept(kept, members)(
-                ("severity", mode, name), data[mode], partial(_areas, members, sets, score)
+                ("severity", mode, name), data[mode], partial(_areas, members, tested, score)
             )
             areas |= {name: {which: np.asarray(one) for which, one in area.items()}} if area else {}
         found["modes"][mode] = {
@@ -366,13 +360,22 @@ def _severity(
     return found
 
 
+def _from_statements(
+    taught: pl.DataFrame, embed: Embed | Unfitted, sets: pl.DataFrame, *, tested: Sequence[str]
+) -> pl.DataFrame:
+    return severity.severity_from_statements(embed, taught, sets, tested=tested)
+
+
 def _areas(
     members: list[System], sets: pl.DataFrame, score: Callable[..., pl.DataFrame]
 ) -> dict[str, list[float]]:
     """AUC by set with its draws, mean over the runs that have the set."""
     domains = sets["domain"].unique(maintain_order=True).to_list()
     found: dict[str, list[Any]] = {}
-    for run in runs(members, domains):
+    # Statements are of no domain that a fold leaves out, and left out of every one.
+    of_projects = domains == [severity.PROJECTS]
+    each = [[(member, domains)] for member in members]
+    for run in each if of_projects else runs(members, domains):
         scored = pl.concat([score(member.forms, sets, tested=asked) for member, asked in run])
         for which, area in severity.auc(scored).items():
             found.setdefault(which, []).append(area)

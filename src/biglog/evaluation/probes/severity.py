@@ -26,10 +26,15 @@ NEAR: Final = 0.75
 PLACE: Final = "[NUM]"
 """What stands for an argument of a log statement: the mask token that is most frequent in logs."""
 
+PROJECTS: Final = "other projects"
+"""Domain and set of the log statements of projects that nothing was learnt from."""
+
 Areas: TypeAlias = dict[str, NDArray[np.float64]]
 """By set the AUC, and that of bootstrap draws behind it."""
 
-_CHUNK = 2000
+_CELLS = 8_000_000
+"""Likenesses that are held at once."""
+
 _ALERTS = " alert lines"
 _SCORES = ("set", "domain", "normal_form", "is_severe", "weight", "score")
 
@@ -118,6 +123,27 @@ def severity_from_statements(
     return scored if tested is None else scored.filter(pl.col("domain").is_in(tested))
 
 
+def project_set(statements: pl.DataFrame, taught: pl.DataFrame) -> pl.DataFrame:
+    """Returns statements of other projects as a set that is tested, none like one that is learnt from.
+
+    Args:
+        statements: Columns template and level.
+        taught: As :func:`statement_forms` returns them.
+
+    Returns:
+        As :func:`severity_sets`.
+    """
+    forms = statement_forms(statements, taught["normal_form"].to_list())
+    return forms.select(
+        pl.lit(PROJECTS).alias("set"),
+        pl.lit(PROJECTS).alias("domain"),
+        "normal_form",
+        "is_severe",
+        pl.lit(1.0).alias("weight"),
+        pl.lit(False).alias("is_taught"),
+    ).sort("normal_form")
+
+
 def statement_forms(
     statements: pl.DataFrame, tested: Sequence[str], *, most: int | None = None, near: float = NEAR
 ) -> pl.DataFrame:
@@ -147,14 +173,17 @@ def statement_forms(
 
 def likeness(texts: Sequence[str], others: Sequence[str]) -> NDArray[np.float64]:
     """Largest cosine of each text's letter 3- and 4-grams with those of any of the others, shape (texts,)."""
+    found = np.zeros(len(texts))
+    if not len(texts) or not len(others):
+        return found
     vectorizer = HashingVectorizer(
         analyzer="char", ngram_range=(3, 4), n_features=2**20, alternate_sign=False, lowercase=True
     )
     ours, theirs = (vectorizer.transform([_letters(text) for text in side]) for side in (texts, others))
-    found = np.zeros(len(texts))
-    for start in range(0, len(texts), _CHUNK):
-        products = ours[start : start + _CHUNK] @ theirs.T
-        found[start : start + _CHUNK] = products.max(axis=1).toarray().ravel()
+    rows = max(1, _CELLS // len(others))
+    for start in range(0, len(texts), rows):
+        products = ours[start : start + rows] @ theirs.T
+        found[start : start + rows] = products.max(axis=1).toarray().ravel()
     return found
 
 
