@@ -337,4 +337,5 @@ def test_the_embedded_checkpoint_guesses_what_logs_say():
     guess = pipeline("fill-mask", model=str(checkpoint_path()))
     best = guess("session [MASK] for user root by (uid=0)")[0]
     assert best["token_str"] == "opened"
-    assert len(pipeline("feature-extraction", model=str(checkpoint_path()))("session closed")[0][0]) == 128
+    embedded = pipeline("feature-extraction", model=str(checkpoint_path()))
+    assert len(embedded("session closed")[0][0]) == embedded.model.config.hidden_size

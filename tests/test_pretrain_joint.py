@@ -12,11 +12,12 @@ from data_path import LINES
 from test_pretrain import SMOKE
 from transformers import AutoModel, AutoTokenizer
 
+from biglog.data.prose import readable
 from biglog.errors import CheckpointError, InputError
 from biglog.tokenizer import load_tokenizer
 from biglog.training import distill
 from biglog.training.arguments import PretrainArguments
-from biglog.training.distill import Teacher, initial_embeddings, readable, special_rows
+from biglog.training.distill import Teacher, initial_embeddings, special_rows
 from biglog.training.folds import fold_runs, folds
 from biglog.training.joint import JointModel, info_nce, joint_model, without_joint_heads
 from biglog.training.objectives import UNKNOWN, read_training_statements, statement_lines

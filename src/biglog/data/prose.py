@@ -17,7 +17,7 @@ import polars as pl
 from biglog.data.statements.exclusion import excluded_by, is_of_tested
 from biglog.data.statements.sources import Metadata, SourceTree, source_trees
 from biglog.errors import InputError
-from biglog.logs.masking import normal_forms
+from biglog.logs.masking import MASK_TOKENS, normal_forms
 
 MOST_OF_A_PROJECT = 3_000
 """Sentences of one project; some have a hundred times as many as others."""
@@ -25,12 +25,23 @@ MOST_OF_A_PROJECT = 3_000
 WORDS = (4, 30)
 """Words of a sentence."""
 
+_KINDS = ("a number", "a date and time", "an ip address", "a hexadecimal code", "a file path")
+MASK_NAMES = dict(zip(MASK_TOKENS, _KINDS, strict=True))
+"""What a general encoder reads in place of a mask token."""
+
 COLUMNS = ("text", "kind", "project", "licence")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 _CODE = re.compile(r">>>|::|``|[{}<>|=*\\]|^\s*[-#.:@]|https?:")
 _HOLE = re.compile(r"%(?:\([^)]*\))?[-+ #0-9.*]*[a-zA-Z]|\{[^{}]*\}")
 _VALUE = "[NUM]"
 _LETTERS = re.compile(r"[A-Za-z]{2,}")
+
+
+def readable(text: str) -> str:
+    """Returns a normal form as a general encoder can read it: mask tokens become words."""
+    for token, name in MASK_NAMES.items():
+        text = text.replace(token, name)
+    return text if text.strip() else "nothing"
 
 
 def read_prose(sources: Sequence[str | Path | SourceTree], most: int = MOST_OF_A_PROJECT) -> pl.DataFrame:

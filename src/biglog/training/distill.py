@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
+from biglog.data.prose import readable
 from biglog.errors import CheckpointError
-from biglog.logs.masking import MASK_TOKENS
 from biglog.tokenizer import CONTINUATION, SPECIAL_TOKENS
 from modeling_biglog.functional_biglog import masked_mean
 
@@ -34,10 +34,6 @@ SHARD = 8192
 
 MOST_TOKENS = 96
 """Longer texts are cut: the teacher reads the beginning."""
-
-_KINDS = ("a number", "a date and time", "an ip address", "a hexadecimal code", "a file path")
-MASK_NAMES = dict(zip(MASK_TOKENS, _KINDS, strict=True))
-"""What the teacher reads in place of a mask token."""
 
 INITIAL_NORM = 0.02
 """Standard deviation of BERT's initial embeddings; those of a teacher are scaled to it."""
@@ -137,13 +133,6 @@ class Teacher:
 def device(use_cpu: bool) -> str:
     """Returns where a run computes: ``cpu``, or an accelerator that is there and may be used."""
     return "cuda" if torch.cuda.is_available() and not use_cpu else "cpu"
-
-
-def readable(text: str) -> str:
-    """Returns a normal form as a general encoder can read it: mask tokens become words."""
-    for token, name in MASK_NAMES.items():
-        text = text.replace(token, name)
-    return text if text.strip() else "nothing"
 
 
 def initial_embeddings(vectors: Vectors, width: int, special: Sequence[int], seed: int) -> torch.Tensor:

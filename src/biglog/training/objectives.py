@@ -26,14 +26,14 @@ from transformers import PreTrainedTokenizerFast
 from biglog.data.collators import MaskedLanguageCollator, Row
 from biglog.data.corpus import Corpus
 from biglog.data.pairs import EventPairs, Pair, StatementPairs
-from biglog.data.prose import read_texts
+from biglog.data.prose import read_texts, readable
 from biglog.data.statements import checksums, drop_near, read_statements, split_statements
 from biglog.data.values import WILDCARD
 from biglog.errors import InputError
 from biglog.logs.masking import normal_forms
 from biglog.tokenizer import without_masks
 from biglog.training.arguments import PretrainArguments
-from biglog.training.distill import Teacher, Vectors, device, readable
+from biglog.training.distill import Teacher, Vectors, device
 from biglog.training.events import grouped_events, labelled_events
 
 SEVERE = ("warning", "error", "critical")

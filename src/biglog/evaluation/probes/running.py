@@ -14,12 +14,13 @@ import numpy as np
 import polars as pl
 
 from biglog.data.archives.catalog import domain
+from biglog.data.prose import readable
 from biglog.data.statements import checksums, read_statements, split_statements
 from biglog.errors import InputError
 from biglog.evaluation.probes import alerts, baselines, events, severity
 from biglog.evaluation.probes.kept import Kept, digest
 from biglog.evaluation.probes.labelled import Labelled, checksum, read_alerts, read_events, read_levels
-from biglog.evaluation.probes.vectors import Embed, Unfitted
+from biglog.evaluation.probes.vectors import Embed, Unfitted, Vectors
 from biglog.logs.domains import DOMAINS
 
 SCHEMA: Final = "biglog-probes/1"
@@ -83,8 +84,13 @@ def standard_baselines(cache: Path | None = None) -> list[System]:
             embed = make()
         except InputError:
             continue
-        pairs.append((name, embed, embed))
+        pairs.append((name, embed, partial(_in_words, embed)))
     return [System(name, contents, forms, is_baseline=True) for name, contents, forms in pairs]
+
+
+def _in_words(embed: Embed, forms: list[str]) -> Vectors:
+    """Normal forms for who has never seen a mask token."""
+    return embed([readable(form) for form in forms])
 
 
 def checkpoint(name: str, folder: Path, left_out: str = "", *, contents: Embed, forms: Embed) -> System:
