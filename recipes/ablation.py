@@ -30,9 +30,7 @@ def measured(arguments: PretrainArguments, statements: pl.DataFrame) -> dict[str
     record = read_json(done) if done.is_file() else pretrain(arguments)
     encoder = LogEncoder.from_pretrained(folder / arguments.name)
     root, tested = Path(arguments.data_root), arguments.leave_out
-    probes = flat_probes(
-        encoder.encode, lambda forms: encoder.encode_normal_forms(pl.Series(forms)), root, tested, statements
-    )
+    probes = flat_probes(encoder.encode, encoder.encode_normal_forms, root, tested, statements)
     known = record["evaluation"].get("average_over_left_out_domains", {}).get("model", {})
     language = {
         f"masked tokens, {name}": known[name] for name in ("accuracy", "bits_per_byte") if name in known

@@ -11,8 +11,6 @@ import os
 import sys
 from pathlib import Path
 
-import polars as pl
-
 from biglog.checkpoints import checkpoint_path
 from biglog.errors import BigLogError
 from biglog.evaluation.probes import running
@@ -26,8 +24,8 @@ def system(name: str, given: str) -> running.System:
     path, _, named = given.partition("=")
     folder = checkpoint_path() if path == "embedded" else Path(path)
     encoder = LogEncoder.from_pretrained(folder)
-    forms = lambda texts: encoder.encode_normal_forms(pl.Series(texts, dtype=pl.String))  # noqa: E731
-    return running.checkpoint(name, folder, named, contents=encoder.encode, forms=forms)
+    embed = {"contents": encoder.encode, "forms": encoder.encode_normal_forms}
+    return running.checkpoint(name, folder, named, **embed)
 
 
 def main() -> int:
@@ -44,6 +42,7 @@ def main() -> int:
     given = parser.parse_args()
     try:
         systems = [system(given.name, model) for model in given.model]
+        systems += [running.beside_ngrams(one) for one in systems]
         systems += [] if given.no_baselines else running.standard_baselines(given.kept)
         options = {name: getattr(given, name) for name in ("probes", "statements", "kept")}
         result = running.run_probes(systems, given.data, say=print, **options)

@@ -141,3 +141,11 @@ def test_weights_of_a_shallower_model_are_a_clear_error(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="weights lack"):
         LogEncoder.from_pretrained(folder)
+
+
+def test_normal_forms_may_be_a_list() -> None:
+    forms, encoder = ["disk [FILE] is full", "up [NUM] ms", "disk [FILE] is full"], tiny_encoder()
+    found = encoder.encode_normal_forms(forms)
+    assert np.array_equal(found, encoder.encode_normal_forms(pl.Series(forms)))
+    assert np.array_equal(found[0], found[2])
+    assert encoder.encode_normal_forms([]).shape == (0, encoder.hidden_size)

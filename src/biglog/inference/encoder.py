@@ -112,7 +112,7 @@ class LogEncoder:
         contents = lines if isinstance(lines, pl.Series) else pl.Series(lines, dtype=pl.String)
         return self.encode_normal_forms(masking.normal_forms(contents))
 
-    def encode_normal_forms(self, forms: pl.Series) -> Embeddings:
+    def encode_normal_forms(self, forms: pl.Series | Sequence[str]) -> Embeddings:
         """Embeds normal forms, each distinct one once, and those seen before from the cache.
 
         Args:
@@ -121,7 +121,8 @@ class LogEncoder:
         Returns:
             float32, shape (n, hidden_size).
         """
-        codes, distinct = _dictionary(forms)
+        column = forms if isinstance(forms, pl.Series) else pl.Series(forms, dtype=pl.String)
+        codes, distinct = _dictionary(column)
         # The only step that moves a vector for every line; it copies rows at the speed of memory.
         return np.take(self._encode_distinct(distinct.to_list()), codes, axis=0)
 

@@ -24,6 +24,7 @@ HEADLINES: Final = {
     ("contents", "unseen templates, AP"): "New alerts\nav. precision",
     ("from other domains' levels", "mean AUC over domains"): "Severity\nby domains",
     ("from log statements", "mean AUC over domains"): "Severity\nby statements",
+    ("from log statements, on those of other projects", "AUC"): "Severity\nelsewhere",
 }
 """The figures that stand for the probes, with their titles in a picture."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import polars as pl
@@ -22,6 +22,8 @@ from biglog.evaluation.probes.kept import Kept, digest
 from biglog.evaluation.probes.labelled import Labelled, checksum, read_alerts, read_events, read_levels
 from biglog.evaluation.probes.vectors import Embed, Unfitted, Vectors
 from biglog.logs.domains import DOMAINS
+from biglog.logs.masking import normal_forms
+from biglog.tasks.views import DenseAndSparse
 
 SCHEMA: Final = "biglog-probes/1"
 PROBES: Final = ("events", "alerts", "severity")
@@ -41,6 +43,7 @@ class System:
         training: What its training had to do with the tested domains: `none` (it has seen no logs in
             training), `left out`, or `in-domain` (they are in what it was trained on).
         origin: What is told of where it came from: a folder, its checksum, its seed.
+        probes: Which of `PROBES` it takes part in.
     """
 
     name: str
@@ -50,6 +53,7 @@ class System:
     tested: tuple[str, ...] | None = None
     training: str = "none"
     origin: dict[str, Any] = field(default_factory=dict)
+    probes: tuple[str, ...] = PROBES
 
     def asked(self, domains: Iterable[str]) -> list[str]:
         """Those of some domains that it is asked for."""
@@ -131,6 +135,30 @@ def _record(folder: Path) -> dict[str, Any]:
     return record
 
 
+def beside_ngrams(system: System) -> System:
+    """A dense encoder beside sparse n-grams of the same lines, for linear heads; see `DenseAndSparse`.
+
+    Its heads for alerts alone are fitted: on as many statements as there are they would take hours.
+    """
+    encode = cast(Embed, system.forms)
+
+    def fit(texts: list[str]) -> Embed:
+        view = DenseAndSparse(encode).fit(texts)
+        return lambda lines: view.transform(lines)
+
+    def masked(texts: list[str]) -> list[str]:
+        return normal_forms(pl.Series(texts, dtype=pl.String)).to_list()
+
+    def fit_contents(texts: list[str]) -> Embed:
+        embed = fit(masked(texts))
+        return lambda lines: embed(masked(lines))
+
+    name = f"{system.name} beside n-grams"
+    return replace(
+        system, name=name, contents=Unfitted(fit_contents), forms=Unfitted(fit), probes=("alerts",)
+    )
+
+
 def run_probes(
     systems: Sequence[System],
     folder: Path,
@@ -171,10 +199,16 @@ def run_probes(
         "systems": {name: _about(members) for name, members in groups.items()},
         "data": {"files": {}, "ground_truth_versions": {}},
     }
+    taking = {
+        probe: {name: members for name, members in groups.items() if probe in members[0].probes}
+        for probe in probes
+    }
     if "events" in probes:
-        result["events"] = _events(groups, _noted(result, read_events(folder, domains)), Kept(kept), say)
+        result["events"] = _events(
+            taking["events"], _noted(result, read_events(folder, domains)), Kept(kept), say
+        )
     if "alerts" in probes:
-        result["alerts"] = _alerts(groups, _noted(result, read_alerts(folder)), Kept(kept), say)
+        result["alerts"] = _alerts(taking["alerts"], _noted(result, read_alerts(folder)), Kept(kept), say)
     if "severity" in probes:
         levels, lines = (_noted(result, read(folder)) for read in (read_levels, read_alerts))
         sets = severity.severity_sets(levels, lines)
@@ -184,7 +218,7 @@ def run_probes(
             result["data"]["files"] |= {
                 name: sha for path in statements for name, sha in checksums(path).items()
             }
-        result["severity"] = _severity(groups, sets, splits, Kept(kept), say)
+        result["severity"] = _severity(taking["severity"], sets, splits, Kept(kept), say)
     return result
 
 
