@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "data" / "results"
 RECORD = read_record(RESULTS / "pretrain.json")
 PROBES = json.loads((RESULTS / "probes.json").read_text(encoding="utf-8"))
-OLD = read_record(ROOT / "results" / "pretrain_biglog-mini.json")
+OLD = read_record(RESULTS / "pretrain_before_objectives.json")
 NAME = "tiny-biglog"
 COLD = {
     "contenders": {NAME: {"lines_per_cpu_second": 2519.0, "times_minilm": 31.4, "times_minilm_least": 29.6}}

@@ -324,7 +324,8 @@ def test_the_embedded_checkpoint_is_that_of_its_record_and_masks_as_this_version
     folder = checkpoint_path()
     record = json.loads((ROOT / "results/pretrain_biglog-mini.json").read_text())
     assert sum(file.stat().st_size for file in folder.iterdir()) <= 25e6
-    assert record["training"]["cpu_seconds"] >= 30 * 60
+    assert record["training"]["steps"] == record["arguments"]["max_steps"]
+    assert record["arguments"]["leave_out"] == []
     assert all(exclusion["remaining"] == 0 for exclusion in record["data"]["exclusions"])
     tokenizer = load_tokenizer(folder)
     without_masks(tokenizer)  # refuses another table of masks
@@ -335,7 +336,7 @@ def test_the_embedded_checkpoint_is_that_of_its_record_and_masks_as_this_version
 
 def test_the_embedded_checkpoint_guesses_what_logs_say():
     guess = pipeline("fill-mask", model=str(checkpoint_path()))
-    best = guess("session [MASK] for user root by (uid=0)")[0]
-    assert best["token_str"] == "opened"
+    best = guess("Failed [MASK] for root from [IP] port [NUM] ssh2")[0]
+    assert best["token_str"] == "password"
     embedded = pipeline("feature-extraction", model=str(checkpoint_path()))
     assert len(embedded("session closed")[0][0]) == embedded.model.config.hidden_size
