@@ -77,7 +77,7 @@ def _severity(result: dict[str, Any], severity: dict[str, Any]) -> Iterator[str]
     if "forms_of_ours" in severity.get("statements", {}):
         given, few = severity["statements"]["forms"], severity["statements"]["forms_of_ours"]
         yield (
-            f"Heads on baselines learn from all {given:,} forms of log statements of training projects, those "
+            f"Heads on baselines learn from all {given:,} forms of statements of training projects, those "
             f"on encoders of ours, which have seen them all, from {few:,}. Of other projects "
             f"{severity['projects']['forms']:,} are asked for, none of them near to one that is learnt from."
         )
