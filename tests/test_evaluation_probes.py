@@ -364,6 +364,18 @@ def test_kept_scores_are_computed_once_and_anew_where_anything_differs(tmp_path)
     assert computed == [1, 3, 4, 5, 6]
 
 
+def test_scores_of_checkpoints_are_kept_by_their_weights(tmp_path):
+    frame, kept = pl.DataFrame({"a": [1]}), Kept(tmp_path)
+    ours = {"checkpoint": "mini", "sha256": "1" * 64, "tested": ["BGL"]}
+    names = ("events", "ours")
+    assert kept.of([ours])(names, digest(frame), lambda: 1) == 1
+    assert Kept(tmp_path).of([ours])(names, digest(frame), lambda: 2) == 1
+    assert kept(names, digest(frame), lambda: 3) == 3
+    for other in ({"sha256": "2" * 64}, {"tested": ["HDFS"]}, {"sha256": None}):
+        assert kept.of([ours | other])(names, digest(frame), lambda: 4) == 4
+    assert kept.of([ours, ours])(names, digest(frame), lambda: 5) == 5
+
+
 def test_a_text_without_a_token_is_as_far_from_all():
     pytest.importorskip("wordllama")
     vectors = baselines.WordLlama()(["", "disk full"])

@@ -1,4 +1,4 @@
-"""Scores of baselines kept between runs: they depend on data and code alone, and a killed run goes on."""
+"""Scores kept between runs: they depend on data, code and weights alone, and a killed run goes on."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
+import modeling_biglog
 from biglog.errors import OutputError
 from biglog.logs import masking
 
@@ -34,6 +35,18 @@ class Kept:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._code = _code() if folder is not None else ""
+
+    def of(self, checkpoints: Sequence[Mapping[str, Any]]) -> Kept:
+        """Returns what keeps scores of checkpoints, which depend on weights and the encoder's code too.
+
+        Args:
+            checkpoints: What is told of each, in order; one without a checksum is scored anew.
+        """
+        if self._folder is None or not all(one.get("sha256") for one in checkpoints):
+            return Kept(None)
+        kept = Kept(self._folder)
+        kept._code += _encoder_code() + json.dumps(list(checkpoints), sort_keys=True)
+        return kept
 
     def __call__(self, names: tuple[str, ...], data: str, compute: Callable[[], Any]) -> Any:
         """Returns a score as it is kept, or computes and keeps it.
@@ -68,6 +81,16 @@ def digest(*frames: pl.DataFrame) -> str:
     found = hashlib.sha256()
     for frame in frames:
         found.update(frame.write_csv().encode("utf-8"))
+    return found.hexdigest()
+
+
+def _encoder_code() -> str:
+    """Checksum of the code by which a checkpoint reads lines, which lies beside this package."""
+    library, models = Path(__file__).parents[2], Path(modeling_biglog.__file__).parent
+    sources = [*sorted((library / "inference").glob("*.py")), *sorted(models.glob("*.py"))]
+    found = hashlib.sha256()
+    for path in [*sources, library / "tokenizer.py", library / "tasks" / "views.py"]:
+        found.update(path.read_bytes())
     return found.hexdigest()
 
 

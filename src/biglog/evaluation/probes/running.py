@@ -181,9 +181,10 @@ def run_probes(
         statements: Tables of log statements, for the probe of severity: heads learn from all statements of
             training projects; none leaves those modes out.
         domains: Domains of the probe of events.
-        kept: Folder where scores of baselines are kept, so that a run that was killed, or one of another
-            checkpoint, does not compute them again; None keeps none. They are known by what they depend on:
-            the labelled lines, the code of the probes and of the masks, versions of packages.
+        kept: Folder where scores are kept, so that a run that was killed, or one of another checkpoint, does
+            not compute them again; None keeps none. They are known by what they depend on: the labelled
+            lines, the code of the probes and of the masks, versions of packages; those of a checkpoint by its
+            weights and the encoder's code too.
         say: Told what is done.
 
     Returns:
@@ -269,8 +270,10 @@ def _about(members: list[System]) -> dict[str, Any]:
 
 
 def _kept(kept: Kept, members: list[System]) -> Kept:
-    """Keeps what baselines score; a checkpoint is scored anew."""
-    return kept if members[0].is_baseline else Kept(None)
+    """Keeps what baselines score by data and code, and what checkpoints score by their weights too."""
+    if members[0].is_baseline:
+        return kept
+    return kept.of([member.origin | {"tested": member.tested} for member in members])
 
 
 def _events(groups: Groups, lines: pl.DataFrame, kept: Kept, say: Callable[[str], None]) -> dict[str, Any]:
