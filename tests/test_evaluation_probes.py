@@ -416,6 +416,17 @@ def test_a_checkpoint_says_what_was_left_out_of_it(tmp_path):
         told()
 
 
+def test_a_checkpoint_in_the_folder_of_its_run_has_the_record_of_the_run(tmp_path):
+    run = tmp_path / "fold0"
+    (run / "fold0").mkdir(parents=True)
+    record = {"name": "fold0", "held_out_domains": ["BGL"], "arguments": {"seed": 1}}
+    (run / "record.json").write_text(json.dumps(record))
+    told = running.checkpoint("m", run / "fold0", contents=letters, forms=letters)
+    assert (told.tested, told.origin["seed"]) == (("BGL",), 1)
+    (run / "record.json").write_text(json.dumps(record | {"name": "another"}))
+    assert running.checkpoint("m", run / "fold0", contents=letters, forms=letters).tested is None
+
+
 @needs_data
 def test_ground_truth_and_labels_of_the_samples():
     found = read_events(DATA)

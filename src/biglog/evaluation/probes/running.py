@@ -128,14 +128,17 @@ def checkpoint(name: str, folder: Path, left_out: str = "", *, contents: Embed, 
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    path = folder / "record.json"
-    if not path.is_file():
-        return {}
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"this record cannot be read: {error}", where=path) from error
-    return record
+    """The record of a checkpoint: beside its weights, or that of the run in whose folder it lies."""
+    for path in (folder / "record.json", folder.parent / "record.json"):
+        if not path.is_file():
+            continue
+        try:
+            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"this record cannot be read: {error}", where=path) from error
+        if path.parent == folder or record.get("name") == folder.name:
+            return record
+    return {}
 
 
 def beside_ngrams(system: System) -> System:
