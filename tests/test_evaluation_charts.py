@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from playwright.sync_api import sync_playwright
 
@@ -114,6 +114,7 @@ def test_the_largest_score_of_each_column_is_bold_and_ours_stands_out() -> None:
     span=st.one_of(st.just(0.0), st.floats(1e-3, 1e6)),
     most=st.integers(1, 9),
 )
+@example(low=5e-324, span=0.0, most=2)
 def test_ticks_enclose_their_range_evenly_and_are_few(low: float, span: float, most: int) -> None:
     high = low + span
     found = ticks(low, high, most)

@@ -171,7 +171,8 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
         high: Greatest value.
         most: At most so many gaps between them.
     """
-    span = high - low or abs(high) or 1.0
+    # Below what ticks are rounded to, there is nothing to enclose.
+    span = next(size for size in (high - low, abs(high), 1.0) if size > 1e-6)
     power = 10.0 ** math.floor(math.log10(span / most))
     step = next(power * part for part in (1, 2, 2.5, 5, 10, 20) if span / (power * part) <= most)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

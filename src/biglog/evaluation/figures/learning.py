@@ -50,8 +50,9 @@ def pretraining(record: Result) -> str:
     domains = f"{len(log_domains(record))} domains"
     if has_statements(record):
         domains += " and of log statements"
+    layers = model["num_hidden_layers"]
     told = (
-        f"**{record['name']}** ({model['num_hidden_layers']} layers, {model['hidden_size']} wide, "
+        f"**{record['name']}** ({layers} layer{'' if layers == 1 else 's'}, {model['hidden_size']} wide, "
         f"{model['megabytes']:.1f} MB) was trained "
         f"{'from a general checkpoint' if begun else 'from scratch'} for {training['cpu_seconds'] / 60:.0f} "
         f"CPU minutes on {data['train_normal_forms']:,} distinct normal forms of {domains}. On held-out "
