@@ -22,9 +22,9 @@ HEADLINES: Final = {
     ("contents", "5-shot per domain"): "Events\n5-shot",
     ("contents", "unseen templates, F1"): "New alerts\nF1",
     ("contents", "unseen templates, AP"): "New alerts\nav. precision",
-    ("from other domains' levels", "mean AUC over domains"): "Severity\nby domains",
-    ("from log statements", "mean AUC over domains"): "Severity\nby statements",
-    ("from log statements, on those of other projects", "AUC"): "Severity\nelsewhere",
+    ("from other domains' levels", "mean AUC over domains"): "Severity\nby logs",
+    ("from log statements", "mean AUC over domains"): "Severity\nby code",
+    ("from log statements, on those of other projects", "AUC"): "Severity\nin code",
 }
 """The figures that stand for the probes, with their titles in a picture."""
 
