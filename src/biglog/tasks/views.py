@@ -28,8 +28,8 @@ _WORD = r"\[[A-Z]+\]|[A-Za-z]+|[0-9]+|[^\sA-Za-z0-9]"
 class DenseAndSparse(TransformerMixin, BaseEstimator):
     """The line embedding beside TF-IDF of words and of characters, each of length one times its weight.
 
-    Fitted to lines without labels: it learns which n-grams there are, and how rare they are. The default
-    weights were chosen on levels of OpenStack, Zookeeper, Android and Apache, see EXPERIMENTS.md.
+    Fitted to lines without labels: it learns which n-grams there are, and how rare they are. Equal weights
+    are a start, not tuned: where lines are told apart by their level, characters cost a little.
 
     Args:
         encode: Embeds normal forms, n texts to shape (n, hidden): `LogEncoder.encode_normal_forms`.
