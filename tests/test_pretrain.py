@@ -340,3 +340,15 @@ def test_the_embedded_checkpoint_guesses_what_logs_say():
     assert best["token_str"] == "password"
     embedded = pipeline("feature-extraction", model=str(checkpoint_path()))
     assert len(embedded("session closed")[0][0]) == embedded.model.config.hidden_size
+
+
+@pytest.mark.xfail(reason="the present checkpoint was trained for ten CPU minutes, and guesses tokens poorly")
+def test_the_embedded_checkpoint_was_trained_for_half_an_hour():
+    record = json.loads((ROOT / "results/pretrain_biglog-mini.json").read_text())
+    assert record["training"]["cpu_seconds"] >= 30 * 60
+
+
+@pytest.mark.xfail(reason="the present checkpoint's token head is worse than that of the first one")
+def test_the_embedded_checkpoint_guesses_what_happens_to_sessions():
+    guess = pipeline("fill-mask", model=str(checkpoint_path()))
+    assert guess("session [MASK] for user root by (uid=0)")[0]["token_str"] == "opened"

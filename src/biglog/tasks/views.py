@@ -21,7 +21,7 @@ from biglog.errors import InputError
 
 Encode = Callable[[list[str]], NDArray[np.float32]]
 
-_WORD = r"\[[A-Z]+\]|[A-Za-z]+|[0-9]+|[^\sA-Za-z0-9]"
+WORD = r"\[[A-Z]+\]|[A-Za-z]+|[0-9]+|[^\sA-Za-z0-9]"
 """A mask token, a word, a number, or a sign."""
 
 
@@ -61,7 +61,7 @@ class DenseAndSparse(TransformerMixin, BaseEstimator):
             raise InputError(f"weights of views are {weights}", remedy="Give some above 0, and none below")
         self._vectorizers: list[tuple[float, Any]] = []
         if self.words:
-            words = TfidfVectorizer(token_pattern=_WORD, sublinear_tf=True)
+            words = TfidfVectorizer(token_pattern=WORD, sublinear_tf=True)
             self._vectorizers.append((self.words, words.fit(forms)))
         if self.characters:
             grams = TfidfVectorizer(analyzer="char", ngram_range=(3, 5), sublinear_tf=True)

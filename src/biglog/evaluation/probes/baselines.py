@@ -16,14 +16,14 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from transformers import AutoModel, AutoTokenizer
 
+from biglog.data.prose import readable
 from biglog.errors import InputError
 from biglog.evaluation.probes.vectors import Embed, Floats, Unfitted, Vectors, unit
 from biglog.logs.masking import normal_forms
+from biglog.tasks.views import WORD
 
 WIDTH: Final = 256
 """Components kept of TF-IDF + SVD."""
-
-_WORDS: Final = r"\[[A-Z]+\]|[A-Za-z]+|[0-9]+|[^\sA-Za-z0-9]"
 
 
 def word_tfidf(*, masked: bool = False, width: int | None = None) -> Unfitted:
@@ -33,10 +33,10 @@ def word_tfidf(*, masked: bool = False, width: int | None = None) -> Unfitted:
         masked: Whether texts are normal forms already; else they are contents, and are masked here.
         width: Components to keep; None, or a matrix that has not so many, keeps the sparse matrix.
     """
-    read = list if masked else _masked
+    read = list if masked else as_forms
 
     def fit(texts: list[str]) -> Embed:
-        vectorizer = TfidfVectorizer(token_pattern=_WORDS, sublinear_tf=True)
+        vectorizer = TfidfVectorizer(token_pattern=WORD, sublinear_tf=True)
         seen = vectorizer.fit_transform(read(texts))
         if width is None or min(seen.shape) <= width:
             return lambda lines: vectorizer.transform(read(lines)).astype(np.float32)
@@ -68,7 +68,7 @@ def lookup(*, masked: bool = False) -> Unfitted:
     Args:
         masked: Whether texts are normal forms already; else they are contents, and are masked here.
     """
-    read = list if masked else _masked
+    read = list if masked else as_forms
 
     def fit(texts: list[str]) -> Embed:
         known = {form: place for place, form in enumerate(dict.fromkeys(read(texts)))}
@@ -189,7 +189,13 @@ class WordLlama:
         return np.asarray(unit(np.asarray(self._model.embed(texts, norm=False), np.float32)), np.float32)
 
 
-def _masked(texts: Sequence[str]) -> list[str]:
+def in_words(embed: Embed, forms: list[str]) -> Vectors:
+    """Embeds normal forms by who has never seen a mask token."""
+    return embed([readable(form) for form in forms])
+
+
+def as_forms(texts: Sequence[str]) -> list[str]:
+    """Normal forms of contents."""
     return normal_forms(pl.Series(list(texts), dtype=pl.String)).to_list()
 
 

@@ -14,15 +14,13 @@ import numpy as np
 import polars as pl
 
 from biglog.data.archives.catalog import domain
-from biglog.data.prose import readable
 from biglog.data.statements import checksums, read_statements, split_statements
 from biglog.errors import InputError
 from biglog.evaluation.probes import alerts, baselines, events, severity
 from biglog.evaluation.probes.kept import Kept, digest
 from biglog.evaluation.probes.labelled import Labelled, checksum, read_alerts, read_events, read_levels
-from biglog.evaluation.probes.vectors import Embed, Unfitted, Vectors
+from biglog.evaluation.probes.vectors import Embed, Unfitted
 from biglog.logs.domains import DOMAINS
-from biglog.logs.masking import normal_forms
 from biglog.tasks.views import DenseAndSparse
 
 SCHEMA: Final = "biglog-probes/1"
@@ -91,13 +89,8 @@ def standard_baselines(cache: Path | None = None) -> list[System]:
             embed = make()
         except InputError:
             continue
-        pairs.append((name, embed, partial(_in_words, embed)))
+        pairs.append((name, embed, partial(baselines.in_words, embed)))
     return [System(name, contents, forms, is_baseline=True) for name, contents, forms in pairs]
-
-
-def _in_words(embed: Embed, forms: list[str]) -> Vectors:
-    """Normal forms for who has never seen a mask token."""
-    return embed([readable(form) for form in forms])
 
 
 def checkpoint(name: str, folder: Path, left_out: str = "", *, contents: Embed, forms: Embed) -> System:
@@ -152,12 +145,9 @@ def beside_ngrams(system: System) -> System:
         view = DenseAndSparse(encode).fit(texts)
         return lambda lines: view.transform(lines)
 
-    def masked(texts: list[str]) -> list[str]:
-        return normal_forms(pl.Series(texts, dtype=pl.String)).to_list()
-
     def fit_contents(texts: list[str]) -> Embed:
-        embed = fit(masked(texts))
-        return lambda lines: embed(masked(lines))
+        embed = fit(baselines.as_forms(texts))
+        return lambda lines: embed(baselines.as_forms(lines))
 
     name = f"{system.name} beside n-grams"
     return replace(
@@ -395,7 +385,8 @@ def _severity(
             say(f"severity from {mode}: {name}")
             ours = score is learn and not members[0].is_baseline
             ask = partial(_areas, members, tested, learn_some if ours and learn_some else score)
-            area = _kept(kept, members)(("severity", mode, name), data[mode], ask)
+            learnt = f"{data[mode]}, {STATEMENTS_OF_OURS} of them" if ours else data[mode]
+            area = _kept(kept, members)(("severity", mode, name), learnt, ask)
             areas |= {name: {which: np.asarray(one) for which, one in area.items()}} if area else {}
         found["modes"][mode] = {
             "scores": {name: severity.summary(area) for name, area in areas.items()},
