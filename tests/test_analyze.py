@@ -19,6 +19,7 @@ from biglog.inference.analysis import Analysis
 from biglog.inference.analyze import analyze
 from biglog.inference.census import Census
 from biglog.inference.events import Events
+from biglog.inference.evidence import weigh
 from biglog.logs.masking import normal_form, normal_forms, spans
 from biglog.logs.record import read_logs
 
@@ -98,6 +99,19 @@ def test_errors_that_did_not_happen_are_not_errors() -> None:
     lines = [stamped(i, f"check {i} finished with 0 errors") for i in range(50)]
     lines += [stamped(i, "link came back without error") for i in range(50)]
     assert all(event.severity == 0.0 for event in run(log(lines)).events)
+
+
+def test_an_event_without_words_is_no_comparison() -> None:
+    lines = [stamped(i, f"INFO Served request {i} in {i % 7} ms") for i in range(100)]
+    lines += [stamped(i, text) for i in range(100) for text in ("INFO .", "INFO 17", "INFO")]
+    lines += [stamped(101, "INFO ,")]
+    events = Events(counted(log(lines)))
+    said = dict(zip(events.templates, events.worded.tolist(), strict=True))
+    assert said["Served request [NUM] in [NUM] ms"]
+    assert sum(said.values()) == 1
+    evidence = weigh(events, tiny_encoder())
+    compared = {events.templates[other] for other in evidence.neighbour if other >= 0}
+    assert compared == {"Served request [NUM] in [NUM] ms"}
 
 
 def test_a_baseline_makes_what_it_lacks_new(tmp_path: Path) -> None:

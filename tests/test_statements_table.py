@@ -30,6 +30,8 @@ from biglog.data.statements import (
     LEVELS,
     build_statements,
     drop_near,
+    drop_near_once,
+    near,
     read_forms,
     read_statements,
     split_of_project,
@@ -218,6 +220,32 @@ def test_drop_near():
     assert (proof.equal, proof.near) == (0, 0)
     with pytest.raises(InputError, match="threshold"):
         drop_near(frame, ["x"], threshold=0.1)
+
+
+def test_near_statements_are_looked_for_once(tmp_path, monkeypatch):
+    frame = pl.DataFrame({"template": ["lost <*> of block", "opened <*>", "lost the block <*>"]})
+    forms = pl.Series(["lost [NUM] of block"])
+    first, report = drop_near_once(frame, forms, tmp_path / "kept")
+    assert first.equals(drop_near(frame, forms)[0])
+    (place,) = (tmp_path / "kept").iterdir()
+    whole = place.read_text()
+    monkeypatch.setattr(near, "drop_near", None)
+    again, kept = drop_near_once(frame, forms, tmp_path / "kept")
+    assert again.equals(first)
+    assert kept == report
+    # Other texts are asked anew, and so are those of a damaged file.
+    for damaged in (whole[:-9], whole.replace('"rows": 3', '"rows": 4'), "[]"):
+        place.write_text(damaged)
+        with pytest.raises(TypeError):
+            drop_near_once(frame, forms, tmp_path / "kept")
+    place.write_text(whole)
+    with pytest.raises(TypeError):
+        drop_near_once(frame.reverse(), forms, tmp_path / "kept")
+    monkeypatch.undo()
+    assert drop_near_once(frame, forms, None)[0].equals(first)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="corpus_cache"):
+        drop_near_once(frame, forms, tmp_path / "file")
 
 
 def test_drop_near_of_many_in_pieces(monkeypatch):

@@ -63,6 +63,7 @@ class Events:
 
     Attributes:
         templates: Template of each event.
+        worded: Whether it has a word, and not values and punctuation alone.
         counts: Lines.
         known: Lines in the baseline.
         severities: 0 to 1, of the worst normal form.
@@ -83,6 +84,7 @@ class Events:
         extra = [form for form in (baseline.forms if baseline else ()) if form not in present]
         grouping = group_forms([*census.forms, *extra])
         self.templates = [template or BLANK for template in grouping.templates]
+        self.worded = np.array([_has_word(template) for template in grouping.templates], dtype=bool)
         self.event_of = np.array(grouping.event_of, dtype=np.int64)
         self._owners = pl.DataFrame(
             {"code": np.arange(own, dtype=np.int32), "event": self.event_of[:own]},
@@ -226,6 +228,10 @@ class Events:
     def _counts_per_bin(self) -> dict[int, tuple[int, ...]]:
         times = self._census.table("times").join(self._owners, on="code")
         return {int(str(event)): counts for event, counts in _binned(times, "event", self.timeline).items()}
+
+
+def _has_word(template: str) -> bool:
+    return any(map(str.isalpha, _VALUE.sub("", template)))
 
 
 def _binned(table: pl.DataFrame, key: str, line: Timeline) -> dict[object, tuple[int, ...]]:

@@ -54,7 +54,9 @@ def weigh(events: Events, encoder: LogEncoder) -> Evidence:
     common = anomaly.is_common(reference, events.severities) & (reference > 0)
     chosen = _chosen(common, reference, anomaly.combine(pieces))
     vectors = encoder.encode_normal_forms(pl.Series([events.forms[i] for i in chosen], dtype=pl.String))
-    near, index = anomaly.nearest(vectors, np.flatnonzero(common[chosen]))
+    # "." tells nobody what an event is unlike to, unless there is nothing else.
+    candidates = (common & events.worded)[chosen]
+    near, index = anomaly.nearest(vectors, np.flatnonzero(candidates if candidates.any() else common[chosen]))
     distance, neighbour = np.full(len(events), np.nan), np.full(len(events), -1, dtype=np.intp)
     distance[chosen] = near
     neighbour[chosen[index >= 0]] = chosen[index[index >= 0]]

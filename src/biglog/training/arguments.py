@@ -55,7 +55,8 @@ class PretrainArguments:
             ``loghub-2k:BGL``, ``validation`` and ``test`` (of all tables among the sources), ``BGL:test``.
         leave_out: Domains that are not trained on, nor any normal form that occurs in their lines; they are
             evaluated on apart.
-        corpus_cache: Folder that keeps the counted normal forms of each file for other runs; none keeps none.
+        corpus_cache: Folder that keeps the counted normal forms of each file for other runs, and which
+            statements are near to those of left-out domains; none keeps none.
         held_out_share: Share of each domain's distinct normal forms that is kept for evaluation.
         eval_lines: Most lines of a domain to evaluate on.
         tokenizer: Folder of a trained tokenizer; none trains one on the training lines.

@@ -27,7 +27,7 @@ from biglog.data.collators import MaskedLanguageCollator, Row
 from biglog.data.corpus import Corpus
 from biglog.data.pairs import EventPairs, Pair, StatementPairs
 from biglog.data.prose import read_texts, readable
-from biglog.data.statements import checksums, drop_near, read_statements, split_statements
+from biglog.data.statements import checksums, drop_near_once, read_statements, split_statements
 from biglog.data.values import WILDCARD
 from biglog.errors import InputError
 from biglog.logs.masking import normal_forms
@@ -281,12 +281,15 @@ def prepare_objectives(
     )
 
 
-def read_training_statements(paths: Sequence[Path], tested: pl.Series) -> tuple[pl.DataFrame, dict[str, Any]]:
+def read_training_statements(
+    paths: Sequence[Path], tested: pl.Series, cache: str | None = None
+) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Reads log statements to train on: those of training projects, none near a form that is left out.
 
     Args:
         paths: Tables of statements; a project that is in several counts as one.
         tested: Normal forms of the domains that are left out.
+        cache: Folder that keeps for other runs which are near to them; none keeps nothing.
 
     Returns:
         One row a statement, and what became of the others.
@@ -298,7 +301,7 @@ def read_training_statements(paths: Sequence[Path], tested: pl.Series) -> tuple[
     train = split_statements(table)["train"]
     account: dict[str, Any] = {"rows": len(table), "of_training_projects": len(train), "near_left_out": 0}
     if len(tested):
-        train, near = drop_near(train, tested)
+        train, near = drop_near_once(train, tested, None if cache is None else Path(cache))
         account["near_left_out"] = near.equal + near.near
     # What is constant and yet a value, such as a digit, is masked as it would be in a log.
     masked = train.with_columns(normal_forms(train["template"]).alias("template"))

@@ -118,7 +118,7 @@ def _with_statements(
     if not arguments.statements:
         return corpus, None, None
     tested = corpus.left_out["normal_form"]
-    statements, account = read_training_statements(arguments.statement_paths, tested)
+    statements, account = read_training_statements(arguments.statement_paths, tested, arguments.corpus_cache)
     return statement_lines(statements, corpus), statements, account | {"files": list(arguments.statements)}
 
 

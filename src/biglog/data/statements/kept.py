@@ -68,4 +68,6 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-_NOT_READING = frozenset(("__init__", "build", "fetch", "kept", "near", "reading", "record", "splits"))
+_NOT_READING = frozenset(
+    ("__init__", "build", "fetch", "kept", "near", "near_kept", "reading", "record", "splits")
+)
