@@ -182,6 +182,8 @@ def passes(masks: tuple[Mask, ...] = MASKS) -> list[Pass]:
 
 # Below this, compiling the patterns for a column costs more than Python's loop.
 _FEW_LINES, _FEW_BYTES = 500, 100_000
+# Python's loop backtracks: on a long word with dots or dashes it takes the square of the length.
+_LONG_BYTES = 1_000
 # Below this many lines another thread costs more than it saves.
 _PIECE_LINES = 4_000
 
@@ -197,7 +199,8 @@ def normal_forms(contents: pl.Series, masks: tuple[Mask, ...] = MASKS) -> pl.Ser
         The normal forms, dtype String, shape (n,), in the same order.
     """
     contents = contents.fill_null("")
-    if len(contents) < _FEW_LINES and contents.str.len_bytes().sum() < _FEW_BYTES:
+    sizes = contents.str.len_bytes() if len(contents) < _FEW_LINES else None
+    if sizes is not None and sizes.sum() < _FEW_BYTES and int(sizes.max() or 0) < _LONG_BYTES:
         forms = [_mask_one(content, masks) for content in contents]
         return pl.Series("normal_form", forms, dtype=pl.String)
     distinct = contents.unique(maintain_order=True)
