@@ -348,3 +348,16 @@ def test_texts_for_the_teacher_come_with_pairs_and_change_no_pair(prepared, tmp_
     expected = Teacher(str(TINY)).embed(given.texts(2))
     assert torch.allclose(batch["teacher"][-3:], torch.from_numpy(expected), atol=1e-6)
     assert given.record["prose"] == 2
+
+
+def test_words_of_all_lines_are_looked_up_once(prepared, tmp_path):
+    model = _model(joint(tmp_path), prepared).eval()
+    batch = dataclasses.replace(prepared.objectives, chunk=4).batch(2)
+    chunks = list(zip(batch["input_ids"], batch["attention_mask"], strict=True))
+    looked_up = []
+    model.get_input_embeddings().register_forward_hook(lambda *_: looked_up.append(1))
+    together = model._pooled(chunks)
+    assert len(looked_up) == 1
+    assert len(chunks) > 1
+    for (ids, mask), lines in zip(chunks, together, strict=True):
+        assert torch.equal(lines, model.bert(input_ids=ids, attention_mask=mask).pooler_output)

@@ -200,7 +200,7 @@ def normal_forms(contents: pl.Series, masks: tuple[Mask, ...] = MASKS) -> pl.Ser
     """
     contents = contents.fill_null("")
     sizes = contents.str.len_bytes() if len(contents) < _FEW_LINES else None
-    if sizes is not None and sizes.sum() < _FEW_BYTES and int(sizes.max() or 0) < _LONG_BYTES:
+    if sizes is not None and sizes.sum() < _FEW_BYTES and (sizes < _LONG_BYTES).all():
         forms = [_mask_one(content, masks) for content in contents]
         return pl.Series("normal_form", forms, dtype=pl.String)
     distinct = contents.unique(maintain_order=True)

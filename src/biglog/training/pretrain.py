@@ -16,6 +16,7 @@ from biglog.data.collators import MaskedLanguageCollator, PackedRows
 from biglog.data.line_windows import MixedRows
 from biglog.data.shard_stream import ShardedRows
 from biglog.training.arguments import PretrainArguments
+from biglog.training.attention import attend_in_float32
 from biglog.training.corpora import packed_rows, step_rows, training_steps
 from biglog.training.initial import initial_model
 from biglog.training.joint import JointModel, joint_model, without_joint_heads
@@ -174,6 +175,8 @@ def build_trainer(
     length = float(prepared.segments.lengths.mean())
     steps = training_steps(arguments, prepared.training_tokens, length, settings.world_size)
     settings.max_steps = steps
+    if settings.bf16 and settings.device.type == "cpu":
+        attend_in_float32(model)
     trainer = PretrainingTrainer(
         prepared=prepared,
         folder=folder,
