@@ -23,7 +23,7 @@ from biglog.errors import InputError
 RUN = 8
 """Statements that are neighbours in the alphabet and come into a batch together."""
 
-SAME_KIND = 0.7
+SAME_KIND = 0.4
 """How likely the two values of a parameter are of one kind."""
 
 
