@@ -2,7 +2,8 @@
 
 Example: python recipes/ablation.py --config recipes/configs/ablation/mini.yaml
 
-Domains that are probed are left out of every run. Runs that are finished are not run again.
+Domains that are probed are left out of every run. Runs that are finished are not run again, nor probed
+again. Several of these commands may share the variants (`--variants`); the last one, without, tells of all.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from biglog.data.statements import read_statements, split_statements
-from biglog.errors import BigLogError
+from biglog.errors import BigLogError, InputError
 from biglog.evaluation.ablation import flat_probes, mean_of, read_plan
 from biglog.inference.encoder import LogEncoder
 from biglog.training.arguments import PretrainArguments
@@ -24,9 +25,11 @@ from biglog.training.record import git_state, hardware, read_json, versions, wri
 
 
 def measured(arguments: PretrainArguments, statements: pl.DataFrame) -> dict[str, object]:
-    """Trains, unless that was done, and probes."""
+    """Trains and probes, unless that was done."""
     folder = Path(arguments.output_path)
-    done = folder / "record.json"
+    done, told = folder / "record.json", folder / "probes.json"
+    if told.is_file():
+        return read_json(told)
     record = read_json(done) if done.is_file() else pretrain(arguments)
     encoder = LogEncoder.from_pretrained(folder / arguments.name)
     root, tested = Path(arguments.data_root), arguments.leave_out
@@ -35,7 +38,9 @@ def measured(arguments: PretrainArguments, statements: pl.DataFrame) -> dict[str
     language = {
         f"masked tokens, {name}": known[name] for name in ("accuracy", "bits_per_byte") if name in known
     }
-    return {"probes": probes | language, "cpu_seconds": record["training"]["cpu_seconds"]}
+    found = {"probes": probes | language, "cpu_seconds": record["training"]["cpu_seconds"]}
+    write_json(told, found)
+    return found
 
 
 def main() -> int:
@@ -46,6 +51,7 @@ def main() -> int:
     parser.add_argument("--config", type=Path, default="recipes/configs/ablation/mini.yaml")
     parser.add_argument("--runs", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--out", type=Path, default=Path("results/pretraining_ablation.json"))
+    parser.add_argument("--variants", nargs="+", help="only these, and no result")
     options = parser.parse_args()
     try:
         plan = read_plan(options.config)
@@ -53,14 +59,19 @@ def main() -> int:
         base = replace(base, leave_out=plan.leave_out, record_path=None, eval_steps=0, resume=False)
         tables = pl.concat([read_statements(path) for path in base.statement_paths])
         learnt, variants = split_statements(tables)["train"], {}
-        for name, variant in plan.variants.items():
-            runs = []
+        unknown = set(options.variants or ()) - set(plan.variants)
+        if unknown:
+            raise InputError(f"no variant is called {min(unknown)}", where=options.config)
+        for name in options.variants or plan.variants:
+            variant, runs = plan.variants[name], []
             for seed in plan.seeds:
                 folder = options.runs / f"{name.replace(' ', '-')}-{seed}"
                 changed = base.changed(variant.changes | {"seed": seed, "output_path": str(folder)})
                 runs.append(measured(changed, learnt))
                 print(f"{name}, seed {seed}: {runs[-1]}", file=sys.stderr, flush=True)
             variants[name] = {"what": variant.what} | mean_of(runs)
+        if options.variants:
+            return 0
         told = plan.as_dict() | {"variants": variants, "hardware": hardware(), "versions": versions()}
         write_json(options.out, told | {"git": git_state()})
     except BigLogError as error:

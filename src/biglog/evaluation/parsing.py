@@ -1,0 +1,297 @@
+"""Log parsing on annotated samples: ours, taught by other domains only, beside what a user would take.
+
+Every system reads the contents of a domain and nothing else, with one setting for all domains, and writes a
+template for each line. A fold's parser is taught by the annotations of the other folds' domains and by logs
+made of log statements; no project of the statements is a tested system.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from biglog.data.archives.catalog import find_files
+from biglog.data.made_logs import made_logs
+from biglog.data.statements import read_statements
+from biglog.data.tables.ground_truth import read_ground_truth
+from biglog.errors import InputError
+from biglog.logs.masking import normal_forms
+from biglog.metrics.corrections import RULES, correct
+from biglog.metrics.parsing import Parse, parsing_score
+from biglog.tasks.parsing import group_forms
+from biglog.tasks.parsing.learning import Lessons, learn, lessons
+from biglog.tasks.parsing.lexicon import Lexicon
+from biglog.tasks.parsing.parser import ZeroShotParser
+from biglog.tasks.parsing.rule import WILDCARD
+
+SCHEMA: Final = "biglog-parsing/1"
+CORRECTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "none": (),
+    "all": tuple(RULES),
+}
+"""Rules that truth and parse are corrected by before they are compared, each a result of its own."""
+
+MADE_LOGS: Final = 40
+MADE_WEIGHT: Final = 0.5
+VALUE_WEIGHT: Final = 0.0
+"""Made logs teach what divides, not what annotators call a value."""
+
+Parser = Callable[[pl.Series], pl.Series]
+"""Contents of one log to their templates."""
+
+_MASK = re.compile(r"\[(?:NUM|TIMESTAMP|IP|CODE|FILE)\]")
+
+
+def read_truth(domain: str, folder: Path, versions: Sequence[str]) -> tuple[str, pl.Series, list[str]]:
+    """Reads the annotated sample of a domain.
+
+    Args:
+        domain: Its name.
+        folder: The data.
+        versions: Versions of the ground truth; the first that the domain has is taken.
+
+    Returns:
+        The version, contents and templates.
+
+    Raises:
+        InputError: The domain has none of them.
+    """
+    truth = find_files(domain, folder).ground_truth
+    version = next((version for version in versions if version in truth), None)
+    if version is None:
+        raise InputError(f"no ground truth of {domain}", where=folder, remedy=f"It needs {versions[0]}")
+    rows = pl.concat(read_ground_truth(truth[version], version))
+    return version, rows["content"], rows["template"].to_list()
+
+
+def scored(templates: Sequence[str], parsed: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Scores a parse, by corrections and by metric."""
+    found = {}
+    for name, rules in CORRECTIONS.items():
+        sides = []
+        for side in (templates, parsed):
+            corrected = {text: correct(text, rules) for text in set(side)}
+            sides.append(Parse.of([corrected[text] for text in side]))
+        found[name] = parsing_score(*sides).as_dict()
+    return found
+
+
+def taught_parsers(
+    truths: Mapping[str, tuple[pl.Series, Sequence[str]]],
+    folds: Sequence[Sequence[str]],
+    statements: Sequence[Path],
+    seed: int,
+) -> dict[str, ZeroShotParser]:
+    """Teaches one parser for each fold of domains, by the others.
+
+    Args:
+        truths: Contents and templates of each domain.
+        folds: Domains that are left out together.
+        statements: Tables of log statements.
+        seed: Of everything that is drawn.
+
+    Returns:
+        For each domain the parser that has not seen it.
+    """
+    table = pl.concat([read_statements(path) for path in statements])
+    lexicon = Lexicon.of(table["template"].unique().sort())
+    told = {
+        domain: lessons(contents, templates, lexicon, seed)
+        for domain, (contents, templates) in truths.items()
+    }
+    made = [
+        lessons(pl.Series(log.contents, dtype=pl.String), log.templates, lexicon, seed)
+        for log in made_logs(table, MADE_LOGS)
+    ]
+    found: dict[str, ZeroShotParser] = {}
+    for fold in folds:
+        taught: list[tuple[Lessons, float]] = [(one, 1.0) for name, one in told.items() if name not in fold]
+        taught += [(one, MADE_WEIGHT) for one in made]
+        parser = ZeroShotParser(lexicon, learn(taught, seed=seed, value_weight=VALUE_WEIGHT))
+        found |= dict.fromkeys(fold, parser)
+    return found
+
+
+def by_normal_form(contents: pl.Series) -> pl.Series:
+    """Every normal form an event of its own, every mask a value."""
+    return normal_forms(contents).str.replace_all(_MASK.pattern, WILDCARD)
+
+
+def by_rule(contents: pl.Series) -> pl.Series:
+    """Normal forms grouped by the rule of `biglog.tasks.parsing.rule`."""
+    forms = normal_forms(contents)
+    distinct = forms.unique(maintain_order=True)
+    grouping = group_forms(distinct.to_list())
+    templates = [_MASK.sub(WILDCARD, grouping.templates[event]) for event in grouping.event_of]
+    return forms.replace_strict(distinct, pl.Series(templates, dtype=pl.String), return_dtype=pl.String)
+
+
+def by_drain3(contents: pl.Series) -> pl.Series:
+    """Drain3 with the masks of its README, templates as they are at the end."""
+    from drain3 import TemplateMiner
+
+    miner = TemplateMiner(config=drain3_config())
+    clusters = [miner.add_log_message(content)["cluster_id"] for content in contents]
+    texts = {cluster.cluster_id: cluster.get_template() for cluster in miner.drain.clusters}
+    return pl.Series([re.sub(r"<[A-Z]+>", WILDCARD, texts[cluster]) for cluster in clusters], dtype=pl.String)
+
+
+def drain3_config() -> Any:
+    """Returns Drain3's defaults with the masking instructions of its README's example."""
+    from drain3.masking import MaskingInstruction
+    from drain3.template_miner_config import TemplateMinerConfig
+
+    edges = r"((?<=[^A-Za-z0-9])|^)", r"((?=[^A-Za-z0-9])|$)"
+    masks = {
+        "ID": r"(([0-9a-f]{2,}:){3,}([0-9a-f]{2,}))",
+        "IP": r"(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})",
+        "SEQ": r"([0-9a-f]{6,} ?){3,}",
+        "HEX": r"(0x[a-f0-9A-F]+)",
+        "NUM": r"([\-\+]?\d+)",
+    }
+    config = TemplateMinerConfig()
+    config.masking_instructions = [
+        MaskingInstruction(edges[0] + pattern + edges[1], name) for name, pattern in masks.items()
+    ]
+    return config
+
+
+BASELINES: Final[dict[str, Parser]] = {
+    "Drain3": by_drain3,
+    "rule": by_rule,
+    "normal forms": by_normal_form,
+}
+
+
+def means(runs: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]]) -> dict[str, Any]:
+    """Averages scores over domains.
+
+    Args:
+        runs: For each seed, by domain, corrections and metric.
+
+    Returns:
+        By corrections and metric: `mean` over domains and seeds, `sd` over seeds of the mean over domains.
+    """
+    found: dict[str, Any] = {}
+    for name in CORRECTIONS:
+        metrics = next(iter(runs[0].values()))[name]
+        rows = {m: [float(np.mean([run[d][name][m] for d in run])) for run in runs] for m in metrics}
+        found[name] = {
+            metric: {"mean": float(np.mean(values)), "sd": float(np.std(values))}
+            for metric, values in rows.items()
+        }
+    return found
+
+
+GROUND_TRUTHS: Final = {
+    "loghub-2.0": ("loghub-2.0", "logparser-corrected"),
+    "logparser-corrected": ("logparser-corrected",),
+}
+"""Names of ground truths and the versions that serve: where a domain has none of loghub-2.0, the other."""
+
+
+def evaluate_parsing(
+    folder: Path,
+    statements: Sequence[Path],
+    folds: Sequence[Sequence[str]],
+    seeds: Sequence[int],
+    ground_truths: Sequence[str],
+    say: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Scores all systems on all domains.
+
+    Args:
+        folder: The data.
+        statements: Tables of log statements.
+        folds: Domains that are left out together.
+        seeds: Of ours; baselines have none.
+        ground_truths: Names of `GROUND_TRUTHS`.
+        say: Is told what was done.
+
+    Returns:
+        By ground truth: its `versions` by domain, and by system `domains` and `means`.
+
+    Raises:
+        InputError: A domain has no ground truth, or a table of statements cannot be read.
+    """
+    result: dict[str, Any] = {
+        "schema": SCHEMA,
+        "folds": [list(fold) for fold in folds],
+        "seeds": list(seeds),
+        "corrections": {name: list(rules) for name, rules in CORRECTIONS.items()},
+        "ground_truths": {},
+    }
+    domains = [domain for fold in folds for domain in fold]
+    for name in ground_truths:
+        read = {domain: read_truth(domain, folder, GROUND_TRUTHS[name]) for domain in domains}
+        truths = {domain: (contents, templates) for domain, (_, contents, templates) in read.items()}
+        systems: dict[str, list[dict[str, Parser]]] = {
+            baseline: [dict.fromkeys(domains, parse)] for baseline, parse in BASELINES.items()
+        }
+        taught = [taught_parsers(truths, folds, statements, seed) for seed in seeds]
+        systems = {"BigLog, zero-shot": [_parsers(one) for one in taught], **systems}
+        told: dict[str, Any] = {"versions": {domain: version for domain, (version, _, _) in read.items()}}
+        for system, runs in systems.items():
+            scores = [_scores(run, truths) for run in runs]
+            told[system] = {"domains": _domains(scores), "means": means(scores)}
+            say(f"{name}, {system}: {_row(told[system]['means']['none'])}")
+        result["ground_truths"][name] = told
+    return result
+
+
+def _scores(
+    parsers: Mapping[str, Parser], truths: Mapping[str, tuple[pl.Series, Sequence[str]]]
+) -> dict[str, dict[str, dict[str, float]]]:
+    return {
+        domain: scored(templates, parsers[domain](contents).to_list())
+        for domain, (contents, templates) in truths.items()
+    }
+
+
+def _parsers(taught: Mapping[str, ZeroShotParser]) -> dict[str, Parser]:
+    return {domain: parser.templates for domain, parser in taught.items()}
+
+
+def _domains(runs: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]]) -> dict[str, Any]:
+    """Means over seeds, by domain, corrections and metric."""
+    return {
+        domain: {
+            name: {metric: float(np.mean([run[domain][name][metric] for run in runs])) for metric in row}
+            for name, row in scores.items()
+        }
+        for domain, scores in runs[0].items()
+    }
+
+
+_SHOWN: Final = ("GA", "PA", "FGA", "FTA", "NED")
+
+
+def _row(means_of: Mapping[str, Mapping[str, float]]) -> str:
+    cells = []
+    for metric in _SHOWN:
+        mean, sd = means_of[metric]["mean"], means_of[metric]["sd"]
+        cells.append(f"{metric} {mean:.3f}" + (f" ± {sd:.3f}" if sd else ""))
+    return ", ".join(cells)
+
+
+def render_parsing(result: Mapping[str, Any]) -> str:
+    """Returns the means as Markdown tables, one a ground truth."""
+    parts = []
+    for name, told in result["ground_truths"].items():
+        rows = [f"**{name}**", "", f"| system | corrected by | {' | '.join(_SHOWN)} |", "|---" * 7 + "|"]
+        for system, scores in told.items():
+            if system == "versions":
+                continue
+            for corrections, values in scores["means"].items():
+                cells = " | ".join(
+                    f"{values[m]['mean']:.3f}" + (f" ± {values[m]['sd']:.3f}" if values[m]["sd"] else "")
+                    for m in _SHOWN
+                )
+                rows.append(f"| {system} | {corrections} | {cells} |")
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts)

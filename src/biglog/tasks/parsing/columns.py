@@ -1,0 +1,237 @@
+"""What a column of tokens looks like: the numbers from which constant is told from variable.
+
+A *node* is a set of forms with equally many tokens, a *column* the tokens at one place of them. Numbers are
+about the values in the column (how many, how even, of which letters), about the rest of the line (does it
+stay the same where the value changes?), about the neighbours, about what log statements say of these words,
+and about the texts under a mask. None depends on a log's own words: what is learnt on some logs holds on
+others.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biglog.tasks.parsing.forms import Forms
+from biglog.tasks.parsing.lexicon import BEGIN, END, Lexicon
+from biglog.tasks.parsing.tokens import ANY_MARK
+
+Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+MOST_FORMS: Final = 200
+"""Forms of a node that are compared with each other."""
+
+_MOST_VALUES: Final = 40
+_FAR: Final = 10**6
+_MARK = "[" + "".join(sorted(ANY_MARK)) + "]"
+_SHAPES = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"[A-Za-z_]+[-._#@/]+{_MARK}+",
+        rf"[A-Za-z_]+{_MARK}+",
+        rf"{_MARK}+[A-Za-z%]+",
+        rf"[A-Za-z]+[-_][A-Za-z]+.*{_MARK}.*",
+        rf"{_MARK}([-./_x]{_MARK})+",
+        r".*\.\.\.+.*",
+        r".*[a-z]\.[a-z]+\.[A-Za-z].*",
+        r"[A-Za-z]+\.[A-Za-z]{1,4}",
+        r"[A-Z][a-z]+([A-Z][a-z]+)+",
+        r"[A-Z_]+",
+        r"-?\d+",
+    )
+)
+_CLOSED = frozenset(
+    ("0", "-", "true", "false", "null", "None", "NULL", "True", "False", "yes", "no", "on", "off")
+)
+_NEIGHBOURS = ("=", ":", "(", "[", '"', "'", ","), ("=", ":", ")", "]", '"', "'", ",")
+
+
+def codes(forms: Forms, node: Sequence[int]) -> Codes:
+    """Numbers the tokens of each column of a node by their text, shape (forms of the node, columns)."""
+    rows = [forms.words[form] for form in node]
+    columns = []
+    for column in zip(*rows, strict=True):
+        numbers: dict[str, int] = {}
+        columns.append([numbers.setdefault(text, len(numbers)) for text in column])
+    return np.array(columns, dtype=np.int64).reshape(-1, len(rows)).T
+
+
+def features(forms: Forms, lexicon: Lexicon, node: Sequence[int], table: Codes, column: int) -> list[float]:
+    """Describes a column.
+
+    Args:
+        forms: Of the log.
+        lexicon: Of log statements.
+        node: The forms.
+        table: `codes` of them.
+        column: Which column.
+
+    Returns:
+        Numbers, always equally many in the same order.
+    """
+    counted = Counter(forms.words[form][column] for form in node)
+    some = list(counted)[:_MOST_VALUES]
+    row = forms.words[node[0]]
+    before = row[column - 1] if column else BEGIN
+    after = row[column + 1] if column + 1 < len(row) else END
+    spread = np.array([_letters(text) for text in some])
+    lexical = np.array([lexicon.features(text, before, after) for text in some])
+    known = [forms.frequency[text] for text in some]
+    return [
+        *_counts(forms, node, column, counted),
+        column,
+        len(row),
+        column / len(row),
+        float(column == 0),
+        *spread.mean(axis=0),
+        *spread.max(axis=0),
+        *spread.std(axis=0)[:4],
+        *lexical.mean(axis=0),
+        *lexical.min(axis=0)[:3],
+        *lexical.max(axis=0)[:3],
+        *_rest(table, column),
+        sum(known) / len(known) / len(forms.texts),
+        max(known) / len(forms.texts),
+        np.log(max(1, min(known))),
+        *(float(before == sign) for sign in (*_NEIGHBOURS[0], BEGIN)),
+        *(float(after == sign) for sign in (*_NEIGHBOURS[1], END)),
+        float(before[:1] in ANY_MARK),
+        float(after[:1] in ANY_MARK),
+        *_under_masks(forms, node, column),
+        *np.array([_shape(text) for text in some[:10]]).mean(axis=0),
+        float("" in some),
+        float(some == [""]),
+    ]
+
+
+def _counts(forms: Forms, node: Sequence[int], column: int, counted: Counter[str]) -> list[float]:
+    """How many values there are, and how evenly, by forms and by lines."""
+    by_line: Counter[str] = Counter()
+    for form in node:
+        by_line[forms.words[form][column]] += int(forms.lines[form])
+    of_forms = np.array(list(counted.values())) / len(node)
+    total = by_line.total()
+    of_lines = np.array(list(by_line.values())) / total
+    return [
+        len(node),
+        np.log(len(node)),
+        np.log(total),
+        len(counted),
+        np.log(len(counted)),
+        len(counted) / len(node),
+        -(of_forms * np.log(of_forms)).sum(),
+        -(of_lines * np.log(of_lines)).sum(),
+        of_forms.max(),
+        of_lines.max(),
+        of_forms.min(),
+    ]
+
+
+def _letters(text: str) -> list[float]:
+    """What a token is made of."""
+    if not text:
+        return [0.0] * 16
+    marks = sum(character in ANY_MARK for character in text)
+    letters = sum(character.isalpha() and character not in ANY_MARK for character in text)
+    digits = sum(character.isdigit() for character in text)
+    sign = len(text) == 1 and not text.isalnum() and not marks
+    inner = len(text) > 1
+    humps = any(a.islower() and b.isupper() for a, b in itertools.pairwise(text))
+    return [
+        float(sign),
+        float(marks == len(text)),
+        float(0 < marks < len(text)),
+        len(text),
+        letters / len(text),
+        digits / len(text),
+        float(text.islower()),
+        float(text.isupper()),
+        float(text[0].isupper() and text[1:].islower()),
+        float(humps),
+        *(float(inner and part in text) for part in "._-/"),
+        float(any(part in text for part in "@$*")),
+        float(text in _CLOSED),
+    ]
+
+
+def _shape(text: str) -> list[float]:
+    marks = sum(character in ANY_MARK for character in text)
+    letters = sum(character.isalpha() and character not in ANY_MARK for character in text)
+    return [*(float(shape.fullmatch(text) is not None) for shape in _SHAPES), marks, letters]
+
+
+def _rest(table: Codes, column: int) -> list[float]:
+    """What the rest of the line does where the value of a column changes, and where it does not."""
+    varied = int((table != table[0]).any(axis=0).sum())
+    own = table[:MOST_FORMS, column]
+    if (own == own[0]).all():
+        return [-1.0] * 9 + [varied, -1.0, -1.0, -1.0]
+    others = np.delete(table[:MOST_FORMS], column, axis=1)
+    apart = (others[:, None, :] != others[None, :, :]).sum(axis=2)
+    differs = own[:, None] != own[None, :]
+    nearest = np.where(differs, apart, _FAR).min(axis=1)
+    alike = ~differs
+    np.fill_diagonal(alike, False)
+    same = np.where(alike, apart, _FAR).min(axis=1)
+    same = same[same < _FAR]
+    rests = Counter(map(tuple, others.tolist()))
+    most = max(rests.values())
+    left = [
+        int((part != part[0]).any(axis=0).sum())
+        for part in (others[own == value] for value in np.unique(own))
+        if len(part) > 1
+    ]
+    return [
+        nearest.min(),
+        nearest.mean(),
+        (nearest == 0).mean(),
+        float(np.median(nearest)),
+        most,
+        np.log(most),
+        most / len(np.unique(own)),
+        same.mean() if len(same) else -1.0,
+        (same == 0).mean() if len(same) else -1.0,
+        varied,
+        varied / table.shape[1],
+        float(np.mean(left)) if left else -1.0,
+        len(left),
+    ]
+
+
+def _under_masks(forms: Forms, node: Sequence[int], column: int) -> list[float]:
+    """The texts that a column's tokens stand for: how many, how even, of what."""
+    seen: Counter[str] = Counter()
+    for form in node:
+        seen.update(forms.raw[form][column])
+    total = max(1, seen.total())
+    some = list(seen)[:20] or [""]
+    lines = sum(int(forms.lines[form]) for form in node)
+    made_of = np.array(
+        [
+            (
+                len(text),
+                sum(map(str.isdigit, text)) / max(1, len(text)),
+                sum(map(str.isalpha, text)) / max(1, len(text)),
+                *(text.count(sign) for sign in "./-:"),
+                float(text.isdigit()),
+            )
+            for text in some
+        ]
+    )
+    single = len(seen) <= 1
+    return [
+        len(seen),
+        len(seen) / total,
+        max(seen.values(), default=0) / total,
+        float(single),
+        float(single) * np.log(total),
+        float(single) * np.log(lines),
+        *made_of.mean(axis=0),
+    ]

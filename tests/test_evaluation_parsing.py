@@ -1,0 +1,106 @@
+"""Evaluation of parsing: truths, baselines, and what a result says."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from data_path import DATA, needs_data
+
+from biglog.errors import InputError
+from biglog.evaluation import parsing
+
+STATEMENTS = DATA / "statements" / "statements.csv.gz"
+
+
+@needs_data
+def test_truths_say_their_version() -> None:
+    version, contents, templates = parsing.read_truth("Apache", DATA, parsing.GROUND_TRUTHS["loghub-2.0"])
+    assert version == "loghub-2.0"
+    assert len(contents) == len(templates) == 2000
+    assert (
+        parsing.read_truth("Android", DATA, parsing.GROUND_TRUTHS["loghub-2.0"])[0] == "logparser-corrected"
+    )
+    with pytest.raises(InputError, match="no ground truth of Apache"):
+        parsing.read_truth("Apache", DATA, ["another"])
+
+
+def test_baselines_write_a_template_for_each_line() -> None:
+    lines = [f"user {name} logged in from 10.0.0.{i}" for i, name in enumerate("abcdefg")] + [
+        "",
+        "port 7 shut",
+    ]
+    contents = pl.Series(lines, dtype=pl.String)
+    assert parsing.by_normal_form(contents).to_list() == [
+        *(f"user {name} logged in from <*>" for name in "abcdefg"),
+        "",
+        "port <*> shut",
+    ]
+    assert parsing.by_rule(contents).to_list() == [
+        *["user <*> logged in from <*>"] * 7,
+        "",
+        "port <*> shut",
+    ]
+
+
+def test_drain3_is_run_with_the_masks_of_its_readme() -> None:
+    pytest.importorskip("drain3")
+    lines = ["took 7 ms on 10.0.0.1", "took 8 ms on 10.0.0.2", "link 0xff down"]
+    found = parsing.by_drain3(pl.Series(lines)).to_list()
+    assert found == ["took <*> ms on <*>"] * 2 + ["link <*> down"]
+
+
+def test_scores_with_and_without_corrections() -> None:
+    found = parsing.scored(["blk_<*> up", "blk_<*> up"], ["<*> up", "<*> up"])
+    assert found["none"]["GA"] == found["all"]["GA"] == 1
+    assert (found["none"]["PA"], found["all"]["PA"]) == (0, 1)
+
+
+def test_means_are_over_domains_and_spread_over_seeds() -> None:
+    def run(first: float, second: float) -> dict[str, dict[str, dict[str, float]]]:
+        return {
+            name: {rules: {"GA": value} for rules in parsing.CORRECTIONS}
+            for name, value in (("A", first), ("B", second))
+        }
+
+    found = parsing.means([run(1.0, 0.0), run(1.0, 0.5)])
+    assert found["none"]["GA"] == {"mean": 0.625, "sd": 0.125}
+
+
+@needs_data
+def test_a_result_has_every_system_and_says_what_it_was_measured_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsing, "MADE_LOGS", 2)
+    monkeypatch.delitem(parsing.BASELINES, "Drain3")
+    folds, said = [["Apache"], ["HDFS", "Zookeeper"]], []
+    result = parsing.evaluate_parsing(DATA, [STATEMENTS], folds, [0], ["loghub-2.0"], said.append)
+    told = result["ground_truths"]["loghub-2.0"]
+    assert set(told) == {"versions", "BigLog, zero-shot", "rule", "normal forms"}
+    assert set(told["versions"].values()) == {"loghub-2.0"}
+    assert len(said) == 3
+    assert result["folds"] == folds
+    ours = told["BigLog, zero-shot"]
+    assert set(ours["domains"]) == {"Apache", "HDFS", "Zookeeper"}
+    assert ours["means"]["none"]["GA"]["mean"] > told["normal forms"]["means"]["none"]["GA"]["mean"] - 0.2
+    # A parser is taught by the other folds: whoever is in none has no parser to be scored by.
+    table = parsing.render_parsing(result)
+    assert table.count("\n| BigLog, zero-shot |") == len(parsing.CORRECTIONS)
+    assert f"{ours['means']['none']['PA']['mean']:.3f}" in table
+
+
+@needs_data
+def test_a_parser_has_not_been_taught_by_its_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsing, "MADE_LOGS", 1)
+    seen = []
+    real = parsing.learn
+
+    def watched(taught, **options):  # type: ignore[no-untyped-def]
+        seen.append([len(one.dividing) for one, _ in taught])
+        return real(taught, models=1, **{k: v for k, v in options.items() if k != "models"})
+
+    monkeypatch.setattr(parsing, "learn", watched)
+    truths = {
+        domain: parsing.read_truth(domain, DATA, ["loghub-2.0"])[1:]
+        for domain in ("Apache", "HDFS", "Zookeeper")
+    }
+    own = {d: len(parsing.lessons(*truths[d], parsing.Lexicon.of(["x <*>"])).dividing) for d in truths}
+    parsing.taught_parsers(truths, [["Apache"], ["HDFS", "Zookeeper"]], [STATEMENTS], 0)
+    assert [row[:-1] for row in seen] == [[own["HDFS"], own["Zookeeper"]], [own["Apache"]]]
