@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from biglog.errors import BigLogError
-from biglog.evaluation.parsing import GROUND_TRUTHS, evaluate_parsing, render_parsing
+from biglog.evaluation.figures.parsing import parsing
+from biglog.evaluation.parsing import GROUND_TRUTHS, evaluate_parsing
 from biglog.training.folds import folds
 from biglog.training.record import git_state, hardware, versions, write_json
 
@@ -40,7 +41,7 @@ def main() -> int:
     except BigLogError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(render_parsing(result))
+    print(parsing(result))
     return 0
 
 

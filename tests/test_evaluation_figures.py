@@ -124,7 +124,7 @@ def test_what_is_there_is_shown(results: Path) -> None:
     write(results, "training_efficiency.json", TRAINING)
     write(results, "pretraining_ablation.json", ABLATION)
     write(results, "left_out_biglog-mini.json", LEFT_OUT)
-    assert missing(results) == ["tokenizers.json", "statements.json"]
+    assert missing(results) == ["parsing.json", "tokenizers.json", "statements.json"]
     page, short = figures_page(results), figures(results)
     for title in ("Probes", "Lines never seen before", "Training efficiency", "Ablation of the recipe"):
         assert f"## {title}\n" in page

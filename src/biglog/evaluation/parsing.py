@@ -268,30 +268,5 @@ def _domains(runs: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]]) ->
     }
 
 
-_SHOWN: Final = ("GA", "PA", "FGA", "FTA", "NED")
-
-
 def _row(means_of: Mapping[str, Mapping[str, float]]) -> str:
-    cells = []
-    for metric in _SHOWN:
-        mean, sd = means_of[metric]["mean"], means_of[metric]["sd"]
-        cells.append(f"{metric} {mean:.3f}" + (f" ± {sd:.3f}" if sd else ""))
-    return ", ".join(cells)
-
-
-def render_parsing(result: Mapping[str, Any]) -> str:
-    """Returns the means as Markdown tables, one a ground truth."""
-    parts = []
-    for name, told in result["ground_truths"].items():
-        rows = [f"**{name}**", "", f"| system | corrected by | {' | '.join(_SHOWN)} |", "|---" * 7 + "|"]
-        for system, scores in told.items():
-            if system == "versions":
-                continue
-            for corrections, values in scores["means"].items():
-                cells = " | ".join(
-                    f"{values[m]['mean']:.3f}" + (f" ± {values[m]['sd']:.3f}" if values[m]["sd"] else "")
-                    for m in _SHOWN
-                )
-                rows.append(f"| {system} | {corrections} | {cells} |")
-        parts.append("\n".join(rows))
-    return "\n\n".join(parts)
+    return ", ".join(f"{metric} {means_of[metric]['mean']:.3f}" for metric in ("GA", "PA", "FGA", "FTA"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from biglog.errors import InputError
-from biglog.evaluation.figures import learning, reading, speed
+from biglog.evaluation.figures import learning, parsing, reading, speed
 from biglog.evaluation.figures.markdown import Result, origin
 
 Write = Callable[[Result], str]
@@ -40,6 +40,7 @@ SECTIONS: Final = (
     Section("benchmark_embeddings.json", "Line embeddings", speed.embedding, speed.embedding_in_short, True),
     Section("cold_embeddings.json", "Lines never seen before", speed.cold, speed.cold_in_short),
     Section("probes_biglog-mini.json", "Probes", learning.probes, learning.probes_in_short),
+    Section("parsing.json", "Log parsing", parsing.parsing, parsing.parsing_in_short),
     Section("reading.json", "Reading headers", reading.headers, reading.headers_in_short, True),
     Section("reading_coverage.json", "Reading any log", reading.coverage, reading.formats, True),
     Section("deduplication.json", "Distinct normal forms", reading.deduplication, None, True),
