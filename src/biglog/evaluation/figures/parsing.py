@@ -42,11 +42,11 @@ def parsing_in_short(result: Result) -> str:
 
 def _told(result: Result) -> str:
     seeds = joined([str(seed) for seed in result["seeds"]])
+    several = "s" if len(result["seeds"]) > 1 else ""
     return (
-        "**Log parsing**, 2,000 annotated lines of each of 16 systems, mean over systems, one setting for all "
-        f"of them. {OURS}: without any label of the system, taught by those of the other folds' systems and "
-        f"by log statements; training seed{'s' if len(result['seeds']) > 1 else ''} {seeds}. The rule is what "
-        "`biglog analyze` groups by."
+        "**Log parsing**, 2,000 annotated lines of each of 16 systems, mean over systems, one setting for "
+        f"all. {OURS}: without any label of the system, taught by those of the other folds' systems and by "
+        f"log statements; training seed{several} {seeds}. The rule is what `biglog analyze` groups by."
     )
 
 
