@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from biglog.logs.masking import normal_form
 from biglog.tasks.parsing.columns import codes, features
 from biglog.tasks.parsing.forms import Forms
-from biglog.tasks.parsing.learning import learn, lessons, locate, value_spans
+from biglog.tasks.parsing.learning import Judges, learn, lessons, locate, value_spans
 from biglog.tasks.parsing.lexicon import FEATURES, Lexicon
+from biglog.tasks.parsing.library import TemplateLibrary
+from biglog.tasks.parsing.parser import LabelledParser, ZeroShotParser, first_distinct
 from biglog.tasks.parsing.partition import divided, partition, variables, varied
 from biglog.tasks.parsing.templates import merge_lists, write
 from biglog.tasks.parsing.tokens import ANY_MARK, MARKS, STATUS, read_tokens
@@ -207,6 +209,35 @@ def test_what_logs_teach_holds_on_another() -> None:
     judges = learn([(one, 1.0) for one in taught], models=1)
     lines, templates = log(rng, ["woke", "slept", "died"])
     assert parsed(lines, judges.divides, judges.is_value) == templates
+
+
+def test_lines_worth_a_label_are_of_the_most_frequent_events() -> None:
+    def never(rows: list[list[float]]) -> np.ndarray:
+        return np.zeros(len(rows))
+
+    parser = ZeroShotParser(LEXICON, Judges(never, never))
+    contents = pl.Series(["a b c", "x", "link up", "x", "link down", "link up", "x"])
+    assert parser.templates(contents).to_list() == [
+        "a b c",
+        "x",
+        *["link <*>"] * 1,
+        "x",
+        *["link <*>"] * 2,
+        "x",
+    ]
+    assert parser.propose(contents, 2) == [1, 2]
+    assert parser.propose(contents, 9) == [1, 2, 0]
+    assert first_distinct(contents, 3) == [0, 1, 2]
+    known = LabelledParser(TemplateLibrary(["link up", "<*> b <*>"]), parser)
+    assert known.templates(contents).to_list() == [
+        "<*> b <*>",
+        "x",
+        "link up",
+        "x",
+        "link <*>",
+        "link up",
+        "x",
+    ]
 
 
 def test_a_template_that_does_not_fit_teaches_groups_alone() -> None:

@@ -26,7 +26,8 @@ from biglog.metrics.parsing import Parse, parsing_score
 from biglog.tasks.parsing import group_forms
 from biglog.tasks.parsing.learning import Lessons, learn, lessons
 from biglog.tasks.parsing.lexicon import Lexicon
-from biglog.tasks.parsing.parser import ZeroShotParser
+from biglog.tasks.parsing.library import TemplateLibrary
+from biglog.tasks.parsing.parser import LabelledParser, ZeroShotParser, first_distinct
 from biglog.tasks.parsing.rule import WILDCARD
 
 SCHEMA: Final = "biglog-parsing/1"
@@ -235,9 +236,11 @@ def evaluate_parsing(
         }
         taught = [taught_parsers(truths, folds, statements, seed) for seed in seeds]
         systems = {"BigLog, zero-shot": [_parsers(one) for one in taught], **systems}
+        scored_runs = {system: [_scores(run, truths) for run in runs] for system, runs in systems.items()}
+        for way, choose in LABELLED.items():
+            scored_runs[way] = [_labelled(one, truths, choose) for one in taught]
         told: dict[str, Any] = {"versions": {domain: version for domain, (version, _, _) in read.items()}}
-        for system, runs in systems.items():
-            scores = [_scores(run, truths) for run in runs]
+        for system, scores in scored_runs.items():
             told[system] = {"domains": _domains(scores), "means": means(scores)}
             say(f"{name}, {system}: {_row(told[system]['means']['none'])}")
         result["ground_truths"][name] = told
@@ -251,6 +254,34 @@ def _scores(
         domain: scored(templates, parsers[domain](contents).to_list())
         for domain, (contents, templates) in truths.items()
     }
+
+
+LABELS: Final = 32
+"""Labelled lines of each domain, where there are any."""
+
+LABELLED: Final[dict[str, Callable[[ZeroShotParser, pl.Series], list[int]]]] = {
+    f"BigLog, first {LABELS} distinct lines labelled": lambda _, contents: first_distinct(contents, LABELS),
+    f"BigLog, {LABELS} proposed lines labelled": lambda parser, contents: parser.propose(contents, LABELS),
+}
+"""Ways to choose the lines that are labelled; scores are of the lines whose content is not among them."""
+
+
+def _labelled(
+    parsers: Mapping[str, ZeroShotParser],
+    truths: Mapping[str, tuple[pl.Series, Sequence[str]]],
+    choose: Callable[[ZeroShotParser, pl.Series], list[int]],
+) -> dict[str, dict[str, dict[str, float]]]:
+    found = {}
+    for domain, (contents, templates) in truths.items():
+        lines = choose(parsers[domain], contents)
+        library = TemplateLibrary(templates[line] for line in lines)
+        parsed = LabelledParser(library, parsers[domain]).templates(contents).to_list()
+        known = set(contents.gather(lines))
+        rest = [line for line, content in enumerate(contents) if content not in known]
+        # A domain of fewer different lines than labels has nothing left to ask for.
+        if rest:
+            found[domain] = scored([templates[line] for line in rest], [parsed[line] for line in rest])
+    return found
 
 
 def _parsers(taught: Mapping[str, ZeroShotParser]) -> dict[str, Parser]:
