@@ -232,7 +232,7 @@ def _scored(column: Column, systems: Sequence[str], own: str, left: float, acros
     ends = [end for mark in marks.values() for end in (mark.value, mark.low, mark.high) if end is not None]
     axis = ticks(min(*ends, 0.999), min(max(ends), 1.0), 3)
     last = min(axis[-1], 1.0)  # a spread may reach beyond what a score can
-    x0, x1 = left + 8, left + across - 46
+    x0, x1 = left + 8, left + across - 52
 
     def place(value: float) -> float:
         return x0 + (x1 - x0) * (min(value, last) - axis[0]) / (last - axis[0])
