@@ -46,7 +46,9 @@ def _told(result: Result) -> str:
     return (
         "**Log parsing**, 2,000 annotated lines of each of 16 systems, mean over systems, one setting for "
         f"all. {OURS}: without any label of the system, taught by those of the other folds' systems and by "
-        f"log statements; training seed{several} {seeds}. The rule is what `biglog analyze` groups by."
+        f"log statements; training seed{several} {seeds}. Where lines are labelled, scores are of the "
+        "others. The rule is what `biglog analyze` groups by; the parser is no command yet "
+        "(`python recipes/evaluation.py parsing`)."
     )
 
 
