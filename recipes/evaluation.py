@@ -32,11 +32,12 @@ def main() -> int:
     parser.add_argument("--statements", type=Path, nargs="+", required=True, help="tables of log statements")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--truths", nargs="+", default=list(GROUND_TRUTHS), choices=list(GROUND_TRUTHS))
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="keeps what is near to what")
     parser.add_argument("--out", type=Path, default=Path("results/parsing.json"))
     given = parser.parse_args()
     try:
         truths, seeds, tables = given.truths, given.seeds, given.statements
-        result = evaluate_parsing(given.data, tables, folds(), seeds, truths, say=_say)
+        result = evaluate_parsing(given.data, tables, folds(), seeds, truths, say=_say, cache=given.cache)
         write_json(given.out, result | {"hardware": hardware(), "versions": versions(), "git": git_state()})
     except BigLogError as error:
         print(f"error: {error}", file=sys.stderr)

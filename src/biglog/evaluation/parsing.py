@@ -2,13 +2,15 @@
 
 Every system reads the contents of a domain and nothing else, with one setting for all domains, and writes a
 template for each line. A fold's parser is taught by the annotations of the other folds' domains and by logs
-made of log statements; no project of the statements is a tested system.
+made of log statements; no project of the statements is a tested system, and no statement is near to a form
+of any domain that is scored.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +19,7 @@ import polars as pl
 
 from biglog.data.archives.catalog import find_files
 from biglog.data.made_logs import made_logs
-from biglog.data.statements import read_statements
+from biglog.data.statements import drop_near_once, read_statements
 from biglog.data.tables.ground_truth import read_ground_truth
 from biglog.errors import InputError
 from biglog.logs.masking import normal_forms
@@ -85,7 +87,7 @@ def scored(templates: Sequence[str], parsed: Sequence[str]) -> dict[str, dict[st
 def taught_parsers(
     truths: Mapping[str, tuple[pl.Series, Sequence[str]]],
     folds: Sequence[Sequence[str]],
-    statements: Sequence[Path],
+    statements: pl.DataFrame,
     seed: int,
 ) -> dict[str, ZeroShotParser]:
     """Teaches one parser for each fold of domains, by the others.
@@ -93,21 +95,20 @@ def taught_parsers(
     Args:
         truths: Contents and templates of each domain.
         folds: Domains that are left out together.
-        statements: Tables of log statements.
+        statements: Columns project and template, none near to a form of these domains.
         seed: Of everything that is drawn.
 
     Returns:
         For each domain the parser that has not seen it.
     """
-    table = pl.concat([read_statements(path) for path in statements])
-    lexicon = Lexicon.of(table["template"].unique().sort())
+    lexicon = Lexicon.of(statements["template"].unique().sort())
     told = {
         domain: lessons(contents, templates, lexicon, seed)
         for domain, (contents, templates) in truths.items()
     }
     made = [
         lessons(pl.Series(log.contents, dtype=pl.String), log.templates, lexicon, seed)
-        for log in made_logs(table, MADE_LOGS)
+        for log in made_logs(statements, MADE_LOGS)
     ]
     found: dict[str, ZeroShotParser] = {}
     for fold in folds:
@@ -195,6 +196,8 @@ GROUND_TRUTHS: Final = {
 }
 """Names of ground truths and the versions that serve: where a domain has none of loghub-2.0, the other."""
 
+_ANY_TRUTH: Final = ("loghub-2.0", "logparser-corrected")
+
 
 def evaluate_parsing(
     folder: Path,
@@ -203,6 +206,7 @@ def evaluate_parsing(
     seeds: Sequence[int],
     ground_truths: Sequence[str],
     say: Callable[[str], None] = lambda text: None,
+    cache: Path | None = None,
 ) -> dict[str, Any]:
     """Scores all systems on all domains.
 
@@ -213,6 +217,7 @@ def evaluate_parsing(
         seeds: Of ours; baselines have none.
         ground_truths: Names of `GROUND_TRUTHS`.
         say: Is told what was done.
+        cache: Keeps which statements are near to the domains' forms; None keeps nothing.
 
     Returns:
         By ground truth: its `versions` by domain, and by system `domains` and `means`.
@@ -228,13 +233,17 @@ def evaluate_parsing(
         "ground_truths": {},
     }
     domains = [domain for fold in folds for domain in fold]
+    table = pl.concat([read_statements(path) for path in statements])
+    tested = [read_truth(domain, folder, _ANY_TRUTH)[1] for domain in domains]
+    table, near = drop_near_once(table, normal_forms(pl.concat(tested)).unique().sort(), cache)
+    result["statements"] = asdict(near)
     for name in ground_truths:
         read = {domain: read_truth(domain, folder, GROUND_TRUTHS[name]) for domain in domains}
         truths = {domain: (contents, templates) for domain, (_, contents, templates) in read.items()}
         systems: dict[str, list[dict[str, Parser]]] = {
             baseline: [dict.fromkeys(domains, parse)] for baseline, parse in BASELINES.items()
         }
-        taught = [taught_parsers(truths, folds, statements, seed) for seed in seeds]
+        taught = [taught_parsers(truths, folds, table, seed) for seed in seeds]
         systems = {"BigLog, zero-shot": [_parsers(one) for one in taught], **systems}
         scored_runs = {system: [_scores(run, truths) for run in runs] for system, runs in systems.items()}
         for way, choose in LABELLED.items():
