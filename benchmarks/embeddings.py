@@ -23,6 +23,7 @@ from measuring import arguments, timed, write
 from transformers import AutoModel, AutoTokenizer
 
 from biglog.checkpoints import checkpoint_path
+from biglog.evaluation.parsing import drain3_config
 from biglog.inference.encoder import LogEncoder
 from biglog.logs.masking import normal_forms
 from biglog.logs.record import read_logs
@@ -103,21 +104,9 @@ def ours(encoder: LogEncoder, contents: pl.Series) -> Callable[[], Any]:
 def drain(contents: list[str]) -> Callable[[], Any]:
     """Drain3 with the masking instructions of its README's example."""
     from drain3 import TemplateMiner
-    from drain3.masking import MaskingInstruction
-    from drain3.template_miner_config import TemplateMinerConfig
-
-    masks = {
-        "ID": r"((?<=[^A-Za-z0-9])|^)(([0-9a-f]{2,}:){3,}([0-9a-f]{2,}))((?=[^A-Za-z0-9])|$)",
-        "IP": r"((?<=[^A-Za-z0-9])|^)(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})((?=[^A-Za-z0-9])|$)",
-        "SEQ": r"((?<=[^A-Za-z0-9])|^)([0-9a-f]{6,} ?){3,}((?=[^A-Za-z0-9])|$)",
-        "HEX": r"((?<=[^A-Za-z0-9])|^)(0x[a-f0-9A-F]+)((?=[^A-Za-z0-9])|$)",
-        "NUM": r"((?<=[^A-Za-z0-9])|^)([\-\+]?\d+)((?=[^A-Za-z0-9])|$)",
-    }
 
     def work() -> None:
-        config = TemplateMinerConfig()
-        config.masking_instructions = [MaskingInstruction(pattern, name) for name, pattern in masks.items()]
-        miner = TemplateMiner(config=config)
+        miner = TemplateMiner(config=drain3_config())
         for content in contents:
             miner.add_log_message(content)
 

@@ -41,8 +41,6 @@ CORRECTIONS: Final[dict[str, tuple[str, ...]]] = {
 
 MADE_LOGS: Final = 40
 MADE_WEIGHT: Final = 0.5
-VALUE_WEIGHT: Final = 0.0
-"""Made logs teach what divides, not what annotators call a value."""
 
 Parser = Callable[[pl.Series], pl.Series]
 """Contents of one log to their templates."""
@@ -107,14 +105,14 @@ def taught_parsers(
         for domain, (contents, templates) in truths.items()
     }
     made = [
-        lessons(pl.Series(log.contents, dtype=pl.String), log.templates, lexicon, seed)
+        lessons(pl.Series(log.contents, dtype=pl.String), log.templates, lexicon, seed).dividing_alone()
         for log in made_logs(statements, MADE_LOGS)
     ]
     found: dict[str, ZeroShotParser] = {}
     for fold in folds:
         taught: list[tuple[Lessons, float]] = [(one, 1.0) for name, one in told.items() if name not in fold]
         taught += [(one, MADE_WEIGHT) for one in made]
-        parser = ZeroShotParser(lexicon, learn(taught, seed=seed, value_weight=VALUE_WEIGHT))
+        parser = ZeroShotParser(lexicon, learn(taught, seed=seed))
         found |= dict.fromkeys(fold, parser)
     return found
 

@@ -12,12 +12,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from biglog.logs.masking import normal_forms, values
-from biglog.tasks.parsing.tokens import MARKS, Token, read_tokens
+from biglog.tasks.parsing.tokens import VALUE_MARKS, Token, read_tokens
 
 MOST_CONTENTS = 16
 """Contents of a form that are looked at for the values under its masks."""
-
-_VALUES = frozenset(MARKS.values())
 
 
 @dataclass(frozen=True)
@@ -85,4 +83,4 @@ def _raw(sample: pl.DataFrame, tokens: list[list[Token]]) -> list[list[Counter[s
 
 
 def _unmarked(text: str, masked: Iterator[str]) -> list[str]:
-    return [next(masked, "") if character in _VALUES else character for character in text]
+    return [next(masked, "") if character in VALUE_MARKS else character for character in text]

@@ -21,12 +21,11 @@ from biglog.logs.masking import values
 from biglog.tasks.parsing.columns import Floats, codes, features
 from biglog.tasks.parsing.forms import Forms
 from biglog.tasks.parsing.lexicon import Lexicon
+from biglog.tasks.parsing.library import pattern
 from biglog.tasks.parsing.partition import Judge, Node, by_length, divided, varied
-from biglog.tasks.parsing.rule import WILDCARD
-from biglog.tasks.parsing.tokens import MARKS, PUNCTUATION, STATUS, Token
+from biglog.tasks.parsing.tokens import PUNCTUATION, STATUS, VALUE_MARKS, Token
 
 _BLANK = re.compile(r"(?:\s|\x1b\[[0-9;]*[A-Za-z])*")
-_VALUES = frozenset(MARKS.values())
 
 
 @dataclass
@@ -44,6 +43,10 @@ class Lessons:
     divides: list[bool] = field(default_factory=list)
     standing: list[list[float]] = field(default_factory=list)
     is_value: list[bool] = field(default_factory=list)
+
+    def dividing_alone(self) -> Lessons:
+        """Returns what is taught of dividing: a made log does not know what annotators call a value."""
+        return Lessons(self.dividing, self.divides)
 
 
 def lessons(contents: pl.Series, templates: Sequence[str], lexicon: Lexicon, seed: int = 0) -> Lessons:
@@ -129,9 +132,8 @@ def _covered(place: tuple[int, int], spans: Sequence[tuple[int, int]]) -> bool:
 
 def value_spans(template: str, content: str) -> list[tuple[int, int]] | None:
     """Finds what stands in a content for each `<*>` of its template; None if they don't match."""
-    parts = [re.sub(r"(?:\\ |\s)+", r"\\s+", re.escape(part)) for part in template.strip().split(WILDCARD)]
-    match = re.fullmatch(r"\s*" + "(.*?)".join(parts) + r"\s*", content, re.DOTALL)
-    return None if match is None else [match.span(i + 1) for i in range(len(parts) - 1)]
+    match = re.fullmatch(pattern(template, "(.*?)"), content)
+    return None if match is None else [match.span(group + 1) for group in range(len(match.groups()))]
 
 
 def locate(tokens: Sequence[Token], masked: Sequence[str], content: str) -> list[tuple[int, int]] | None:
@@ -147,7 +149,7 @@ def locate(tokens: Sequence[Token], masked: Sequence[str], content: str) -> list
     """
     under, at, found = iter(masked), 0, []
     for token in tokens:
-        size = sum(len(next(under, "")) if c in _VALUES else 3 if c == STATUS else 1 for c in token.text)
+        size = sum(len(next(under, "")) if c in VALUE_MARKS else 3 if c == STATUS else 1 for c in token.text)
         blank = _BLANK.match(content, at) if token.text else None
         at = blank.end() if blank else at
         found.append((at, at + size))
@@ -168,32 +170,25 @@ class Judges:
     is_value: Judge
 
 
-def learn(
-    taught: Sequence[tuple[Lessons, float]], *, seed: int = 0, models: int = 4, value_weight: float = 1.0
-) -> Judges:
+def learn(taught: Sequence[tuple[Lessons, float]], *, seed: int = 0, models: int = 4) -> Judges:
     """Learns from the lessons of several logs.
 
     Every log counts with the square root of how many rows it has, times its weight.
 
     Args:
-        taught: Lessons with their weights; those below 1 are made logs, whose ways of writing are not those
-            of annotators.
+        taught: Lessons with their weights.
         seed: Of the models.
         models: How many are averaged.
-        value_weight: By what the weight of made logs is multiplied where values are learnt.
     """
     dividing = [(one.dividing, one.divides, weight) for one, weight in taught]
-    standing = [
-        (one.standing, one.is_value, weight if weight == 1 else weight * value_weight)
-        for one, weight in taught
-    ]
+    standing = [(one.standing, one.is_value, weight) for one, weight in taught]
     return Judges(_learn(dividing, seed, models), _learn(standing, seed, models))
 
 
 def _learn(
     rows: Sequence[tuple[list[list[float]], list[bool], float]], seed: int, models: int
 ) -> Callable[[list[list[float]]], Floats]:
-    used = [(x, y, weight / math.sqrt(len(x))) for x, y, weight in rows if x and weight]
+    used = [(x, y, weight / math.sqrt(len(x))) for x, y, weight in rows if x]
     table = np.concatenate([np.array(x) for x, _, _ in used])
     truth = np.concatenate([np.array(y) for _, y, _ in used])
     weight = np.concatenate([np.full(len(x), w) for x, _, w in used])

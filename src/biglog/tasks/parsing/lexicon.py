@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from biglog.tasks.parsing.rule import WILDCARD
+from biglog.tasks.parsing.tokens import TOKEN
 
-_TOKEN = re.compile(r"""[^\s=:,;()\[\]{}"'<>|#]+|[=:,;()\[\]{}"'<>|#]""")
 _VALUE = "\ue000"
 _WORD = re.compile(r"[A-Za-z]+")
 BEGIN, END = "^", "$"
@@ -44,7 +44,7 @@ class Lexicon:
         """Counts templates with `<*>` for values."""
         found = cls()
         for template in templates:
-            found._add(_TOKEN.findall(template.replace(WILDCARD, _VALUE)))
+            found._add(TOKEN.findall(template.replace(WILDCARD, _VALUE)))
         return found
 
     def _add(self, tokens: list[str]) -> None:

@@ -79,10 +79,15 @@ class TemplateLibrary:
         return table.join(found, on="content", how="left", maintain_order="left")["template"]
 
 
-def pattern(template: str) -> str:
-    """Returns the regular expression of a template's contents, for Polars and for Python."""
+def pattern(template: str, value: str = ".*?") -> str:
+    """Returns the regular expression of a template's contents, for Polars and for Python.
+
+    Args:
+        template: The template.
+        value: What stands for `<*>`.
+    """
     parts = [_literal(part) for part in _BLANKS.sub(" ", template.strip()).split(WILDCARD)]
-    return r"(?s)^\s*" + ".*?".join(parts) + r"\s*$"
+    return r"(?s)^\s*" + value.join(parts) + r"\s*$"
 
 
 def _literal(text: str) -> str:

@@ -20,12 +20,15 @@ MARKS: Final = {token: chr(0xE001 + number) for number, token in enumerate(MASK_
 STATUS: Final = "\ue000"
 """Mark of an HTTP status, of which the masks leave the class, such as `4xx`."""
 
-ANY_MARK: Final = frozenset((STATUS, *MARKS.values()))
+VALUE_MARKS: Final = frozenset(MARKS.values())
+"""Marks under which a value was seen."""
+
+ANY_MARK: Final = VALUE_MARKS | {STATUS}
 PUNCTUATION: Final = frozenset("=:,;()[]{}\"'<>|#.!?")
 """Tokens that are never values."""
 
 _MASKED = re.compile("|".join(map(re.escape, MASK_TOKENS)) + r"|(?<![A-Za-z0-9_])[1-5]xx(?![A-Za-z0-9_])")
-_TOKEN = re.compile(r"""[^\s=:,;()\[\]{}"'<>|#]+|[=:,;()\[\]{}"'<>|#]""")
+TOKEN: Final = re.compile(r"""[^\s=:,;()\[\]{}"'<>|#]+|[=:,;()\[\]{}"'<>|#]""")
 _CLOSING = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'"}
 _ENDS_VALUE = frozenset(",;)]}")
 
@@ -61,7 +64,7 @@ def read_tokens(form: str) -> list[Token]:
     """
     marked, offsets = _marked(form)
     found: list[Token] = []
-    for match in _TOKEN.finditer(marked):
+    for match in TOKEN.finditer(marked):
         start, text = match.start(), match.group()
         # Full stops at the end are punctuation, those inside a name are not.
         word = text.rstrip(".!?") or text[0]
