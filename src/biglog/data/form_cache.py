@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 from functools import cache
 from pathlib import Path
 
@@ -13,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from biglog._version import __version__
+from biglog.data.kept_files import keep
 from biglog.data.sources import Source
 from biglog.data.tallies import COUNTS
-from biglog.errors import OutputError
 from biglog.logs.masking import MASKING_VERSION
 
 
@@ -42,7 +40,8 @@ def count_source(source: Source, cache_folder: Path | None = None) -> pl.DataFra
     counts = _read(kept)
     if counts is None:
         counts = source.count()
-        _write(counts, kept)
+        table = counts.to_arrow()
+        keep(kept, lambda to: pq.write_table(table, to, compression="zstd", write_page_checksum=True))
     return counts
 
 
@@ -71,17 +70,3 @@ def _read(path: Path) -> pl.DataFrame | None:
     except (OSError, pa.ArrowException):
         return None
     return frame if isinstance(frame, pl.DataFrame) and frame.schema == COUNTS else None
-
-
-def _write(counts: pl.DataFrame, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(counts.to_arrow(), temporary, compression="zstd", write_page_checksum=True)
-        temporary.replace(path)
-    except OSError as error:
-        remedy = "Check corpus_cache and the space there, or leave it out"
-        raise OutputError(f"cannot write ({error})", where=path, remedy=remedy) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 import polars as pl
 
+from biglog.data.kept_files import keep
 from biglog.data.statements import near
-from biglog.errors import OutputError
 
 
 def drop_near_once(
@@ -40,7 +38,8 @@ def drop_near_once(
         return statements[kept], known[1]
     numbered = statements.with_row_index("statement")
     left, report = near.drop_near(numbered, forms)
-    _write(place, left["statement"].to_list(), report)
+    told = json.dumps({"kept": left["statement"].to_list(), "report": asdict(report)})
+    keep(place, lambda to: to.write_text(told, encoding="utf-8"))
     return left.drop("statement"), report
 
 
@@ -59,17 +58,3 @@ def _read(place: Path, rows: int) -> tuple[list[int], near.NearReport] | None:
         return None
     whole = report.rows == rows and report.kept == len(kept) and all(0 <= row < rows for row in kept)
     return (kept, report) if whole else None
-
-
-def _write(place: Path, kept: list[int], report: near.NearReport) -> None:
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"kept": kept, "report": asdict(report)}), encoding="utf-8")
-        temporary.replace(place)
-    except OSError as error:
-        remedy = "Check corpus_cache and the space there, or leave it out"
-        raise OutputError(f"cannot write ({error})", where=place, remedy=remedy) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
