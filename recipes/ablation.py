@@ -9,6 +9,8 @@ again. Several of these commands may share the variants (`--variants`); the last
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -65,9 +67,11 @@ def main() -> int:
         for name in options.variants or plan.variants:
             variant, runs = plan.variants[name], []
             for seed in plan.seeds:
-                folder = options.runs / f"{name.replace(' ', '-')}-{seed}"
-                changed = base.changed(variant.changes | {"seed": seed, "output_path": str(folder)})
-                runs.append(measured(changed, learnt))
+                changed = base.changed(variant.changes | {"seed": seed})
+                # Another plan has folders of its own: a finished run of other steps is none of this one.
+                digest = hashlib.sha256(json.dumps(changed.to_dict(), sort_keys=True).encode()).hexdigest()
+                folder = options.runs / f"{name.replace(' ', '-')}-{seed}-{digest[:8]}"
+                runs.append(measured(replace(changed, output_path=str(folder)), learnt))
                 print(f"{name}, seed {seed}: {runs[-1]}", file=sys.stderr, flush=True)
             variants[name] = {"what": variant.what} | mean_of(runs)
         if options.variants:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import polars as pl
 import pytest
 from data_path import DATA, needs_data
@@ -83,7 +86,6 @@ def test_a_result_has_every_system_and_says_what_it_was_measured_on(monkeypatch:
     ours = told["BigLog, zero-shot"]
     assert set(ours["domains"]) == {"Apache", "HDFS", "Zookeeper"}
     assert ours["means"]["none"]["GA"]["mean"] > told["normal forms"]["means"]["none"]["GA"]["mean"] - 0.2
-    # A parser is taught by the other folds: whoever is in none has no parser to be scored by.
     whole, short = figures.parsing(result), figures.parsing_in_short(result)
     for way in parsing.LABELLED:
         assert told[way]["means"]["none"]["GA"]["mean"] >= ours["means"]["none"]["GA"]["mean"] - 0.05
@@ -110,3 +112,11 @@ def test_a_parser_has_not_been_taught_by_its_domain(monkeypatch: pytest.MonkeyPa
     own = {d: len(parsing.lessons(*truths[d], parsing.Lexicon.of(["x <*>"])).dividing) for d in truths}
     parsing.taught_parsers(truths, [["Apache"], ["HDFS", "Zookeeper"]], table, 0)
     assert [row[:-1] for row in seen] == [[own["HDFS"], own["Zookeeper"]], [own["Apache"]]]
+
+
+def test_a_baseline_that_is_not_installed_is_told_before_anything_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "drain3", None)
+    with pytest.raises(InputError, match=r"Drain3 is not installed. .*biglog\[bench\]"):
+        parsing.evaluate_parsing(tmp_path, [], [["Apache"]], [0], ["loghub-2.0"])

@@ -6,7 +6,7 @@ import re
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from biglog.errors import InputError
@@ -42,9 +42,8 @@ texts = st.text(alphabet="ab .+*?()|[]{}^$#&~-\\/\"'<>=:,%!@é\n", max_size=12)
 @given(texts, texts, st.text(max_size=8))
 def test_a_template_fits_its_instances(before: str, after: str, value: str) -> None:
     template, content = before + "<*>" + after, before + value + after
-    if before.replace("<*>", "") != before or after.replace("<*>", "") != after:
-        return
-    assert match([template], [content]) == [" ".join(template.split())] or not template.split()
+    assume("<*>" not in before + after)
+    assert match([template], [content]) == [" ".join(template.split())]
     assert re.fullmatch(pattern(template), content)
 
 

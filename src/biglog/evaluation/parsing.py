@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -221,8 +222,11 @@ def evaluate_parsing(
         By ground truth: its `versions` by domain, and by system `domains` and `means`.
 
     Raises:
-        InputError: A domain has no ground truth, or a table of statements cannot be read.
+        InputError: A domain has no ground truth, a table of statements cannot be read, or Drain3 is not
+            installed.
     """
+    if "Drain3" in BASELINES and find_spec("drain3") is None:
+        raise InputError("Drain3 is not installed", remedy="pip install 'biglog[bench]'")
     result: dict[str, Any] = {
         "schema": SCHEMA,
         "folds": [list(fold) for fold in folds],
