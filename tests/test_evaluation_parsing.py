@@ -13,6 +13,8 @@ from biglog.data.statements import read_statements
 from biglog.errors import InputError
 from biglog.evaluation import parsing
 from biglog.evaluation.figures import parsing as figures
+from biglog.tasks.parsing import schooling
+from biglog.tasks.parsing.lexicon import Lexicon
 
 STATEMENTS = DATA / "statements" / "statements.csv.gz"
 
@@ -73,7 +75,7 @@ def test_means_are_over_domains_and_spread_over_seeds() -> None:
 
 @needs_data
 def test_a_result_has_every_system_and_says_what_it_was_measured_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parsing, "MADE_LOGS", 2)
+    monkeypatch.setattr(schooling, "MADE_LOGS", 2)
     monkeypatch.delitem(parsing.BASELINES, "Drain3")
     folds, said = [["Apache"], ["HDFS", "Zookeeper"]], []
     result = parsing.evaluate_parsing(DATA, [STATEMENTS], folds, [0], ["loghub-2.0"], said.append)
@@ -98,20 +100,25 @@ def test_a_result_has_every_system_and_says_what_it_was_measured_on(monkeypatch:
 
 @needs_data
 def test_a_parser_has_not_been_taught_by_its_domain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parsing, "MADE_LOGS", 1)
+    monkeypatch.setattr(schooling, "MADE_LOGS", 1)
     seen = []
-    real = parsing.learn
+    real = schooling.learn
 
     def watched(taught, **options):  # type: ignore[no-untyped-def]
         seen.append([len(one.dividing) for one, _ in taught])
-        return real(taught, models=1, **{k: v for k, v in options.items() if k != "models"})
+        return real(taught, trees=1, **options)
 
-    monkeypatch.setattr(parsing, "learn", watched)
+    monkeypatch.setattr(schooling, "learn", watched)
     domains, table = ("Apache", "HDFS", "Zookeeper"), read_statements(STATEMENTS)
     truths = {domain: parsing.read_truth(domain, DATA, ["loghub-2.0"])[1:] for domain in domains}
-    own = {d: len(parsing.lessons(*truths[d], parsing.Lexicon.of(["x <*>"])).dividing) for d in truths}
+    own = {d: len(schooling.lessons(*truths[d], Lexicon.of(["x <*>"])).dividing) for d in truths}
     parsing.taught_parsers(truths, [["Apache"], ["HDFS", "Zookeeper"]], table, 0)
     assert [row[:-1] for row in seen] == [[own["HDFS"], own["Zookeeper"]], [own["Apache"]]]
+
+
+def test_lines_to_label_are_found_in_the_log() -> None:
+    contents = pl.Series(["b", "a", None, "b", "a", "c"])
+    assert parsing.first_distinct(contents, 3) == [0, 1, 2]
 
 
 def test_a_baseline_that_is_not_installed_is_told_before_anything_is_read(

@@ -12,15 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biglog.logs.masking import normal_form
-from biglog.tasks.parsing.columns import codes, features
+from biglog.tasks.parsing.columns import Node, features
 from biglog.tasks.parsing.forms import Forms
-from biglog.tasks.parsing.learning import Judges, learn, lessons, locate, value_spans
+from biglog.tasks.parsing.learning import Judges, learn, lessons, locate, teach
 from biglog.tasks.parsing.lexicon import FEATURES, Lexicon
 from biglog.tasks.parsing.library import TemplateLibrary
-from biglog.tasks.parsing.parser import LabelledParser, ZeroShotParser, first_distinct
-from biglog.tasks.parsing.partition import divided, partition, variables, varied
-from biglog.tasks.parsing.templates import merge_lists, write
+from biglog.tasks.parsing.merging import merge_lists, take_in
+from biglog.tasks.parsing.parser import ZeroShotParser
+from biglog.tasks.parsing.partition import events_of, partition
+from biglog.tasks.parsing.rules import Rules
+from biglog.tasks.parsing.stream import ParseStream
+from biglog.tasks.parsing.template import Template
 from biglog.tasks.parsing.tokens import ANY_MARK, MARKS, STATUS, read_tokens
+from biglog.tasks.parsing.writing import write
 
 NUM, IP, TIME = MARKS["[NUM]"], MARKS["[IP]"], MARKS["[TIMESTAMP]"]
 LEXICON = Lexicon.of(["user <*> logged in", "user <*> logged out", "lost connection to <*>: <*>"])
@@ -32,12 +36,11 @@ def words(form: str) -> list[str]:
 
 def parsed(contents: list[str], divides: object, is_value: object) -> list[str]:
     forms = Forms.of(pl.Series(contents, dtype=pl.String))
-    events = partition(forms, LEXICON, divides)  # type: ignore[arg-type]
-    flags = variables(forms, LEXICON, events, is_value)  # type: ignore[arg-type]
     templates = [""] * len(forms.texts)
-    for node, row in zip(events, flags, strict=True):
-        for form in node:
-            templates[form] = write(forms, form, row)
+    for event in events_of(forms, LEXICON, divides, is_value):  # type: ignore[arg-type]
+        assert 0 <= event.doubt <= 1
+        for form in event.forms:
+            templates[form] = write(forms, form, event.is_value)
     return [templates[form] for form in forms.of_line.tolist()]
 
 
@@ -99,7 +102,7 @@ def test_a_column_is_described_alike_whatever_the_order_and_the_words() -> None:
     one = Forms.of(pl.Series(["user ann logged in", "user bob logged in", "user ann logged out"]))
     other = Forms.of(pl.Series(["user kim logged out", "user kim logged in", "user joe logged in"]))
     rows = [
-        features(forms, LEXICON, [0, 1, 2], codes(forms, [0, 1, 2]), column)
+        features(forms, LEXICON, Node.of(forms, [0, 1, 2]), column)
         for forms in (one, other)
         for column in range(4)
     ]
@@ -128,9 +131,54 @@ def test_empty_lines_are_an_event() -> None:
 
 def test_parts_of_a_node_are_its_forms() -> None:
     forms = Forms.of(pl.Series(["a x", "b x", "a y"]))
-    table = codes(forms, [0, 1, 2])
-    assert varied(table) == [0, 1]
-    assert divided([0, 1, 2], table[:, 0].tolist()) == [[0, 2], [1]]
+    node = Node.of(forms, [0, 1, 2])
+    assert node.varied == [0, 1]
+    assert node.divided(0) == [[0, 2], [1]]
+    assert node.divided(1, together={0, 1}) == [[0, 1, 2]]
+    assert node.apart.tolist() == [[0, 1, 1], [1, 0, 2], [1, 2, 0]]
+
+
+def test_known_templates_part_their_forms_and_stay_whole() -> None:
+    forms = Forms.of(pl.Series(["link up on a", "link up on b", "link down on a", "link slow on c"]))
+
+    def never(rows: list[list[float]]) -> np.ndarray:
+        return np.zeros(len(rows))
+
+    def always(rows: list[list[float]]) -> np.ndarray:
+        return np.ones(len(rows))
+
+    up, down = "link up on <*>", "link down on <*>"
+    parted = [node.forms for node, _ in partition(forms, LEXICON, never, [up, up, down, None])]
+    assert sorted(parted) == [(0, 1), (2,), (3,)]
+    whole = [node.forms for node, _ in partition(forms, LEXICON, always, [up, up, None, None])]
+    assert (0, 1) in whole
+
+
+def test_an_event_without_a_word_is_divided_by_words_that_come_again() -> None:
+    lines = ["normal"] * 5 + ["warning"] * 5
+    assert parsed(lines, lambda rows: np.full(len(rows), 0.1), lambda rows: np.zeros(len(rows))) == lines
+    names = ["ann", "bob", "eve"]
+    once = parsed(names, lambda rows: np.full(len(rows), 0.1), lambda rows: np.zeros(len(rows)))
+    assert once == ["<*>"] * 3
+
+
+def test_a_users_rules_go_before_the_judges() -> None:
+    def never(rows: list[list[float]]) -> np.ndarray:
+        return np.zeros(len(rows))
+
+    def always(rows: list[list[float]]) -> np.ndarray:
+        return np.ones(len(rows))
+
+    def run(judge: object, rules: Rules) -> list[str]:
+        stream = ParseStream(ZeroShotParser(LEXICON, Judges(judge, judge)), rules=rules)  # type: ignore[arg-type]
+        return stream.parse_whole(pl.Series(["GET a on eth0", "PUT a on lan", "HEAD a on eth17"]))[
+            "template"
+        ].to_list()
+
+    assert run(never, Rules()) == ["<*> a on <*>"] * 3
+    assert run(never, Rules.of(["GET"])) == ["GET a on eth0", "<*> a on <*>", "<*> a on <*>"]
+    assert run(never, Rules.of((), ["eth[0-9]+"]))[0] == "<*> a on <*>"
+    assert run(always, Rules.of(["a", "on"], ["eth[0-9]+", "lan"])) == ["<*> a on <*>"] * 3
 
 
 @pytest.mark.parametrize(
@@ -158,6 +206,32 @@ def test_what_is_written(content: str, value: set[int], expected: str) -> None:
 def test_lists_of_any_length_are_one_template() -> None:
     templates = ["free <*> <*>", "free <*>", "free <*>, <*> | <*>", "free <*> of <*>"]
     assert merge_lists(templates, [1, 5, 2, 1]) == ["free <*>"] * 3 + ["free <*> of <*>"]
+    long = ["of <*> <*> <*> <*> <*>", "of <*> <*>", "to <*> <*> <*> <*> <*>"]
+    assert merge_lists(long, [5, 1, 1]) == ["of <*>", "of <*>", long[2]]
+    assert (
+        merge_lists(["sent <*> bytes (<*> KB) now", "sent <*> bytes now"], [1, 2])
+        == ["sent <*> bytes now"] * 2
+    )
+
+
+def test_a_template_takes_in_what_spells_a_value_in_more_tokens() -> None:
+    templates = [
+        "clock set to <*>",
+        "clock set to LOCAL(<*>)",
+        "clock set to a b",
+        "<*> set",
+        "clock set to x",
+    ]
+    contents = [
+        "clock set to 10.0.0.1",
+        "clock set to LOCAL(0)",
+        "clock set to a b",
+        "7 set",
+        "clock set to x",
+    ]
+    taken = take_in(templates, [9, 1, 1, 1, 9], contents)
+    assert taken == {"clock set to LOCAL(<*>)": "clock set to <*>"}
+    assert take_in(templates, [9, 1, 1, 1, 1], contents, frozenset({"x"})).get("clock set to x") is None
 
 
 @pytest.mark.parametrize(
@@ -171,7 +245,7 @@ def test_lists_of_any_length_are_one_template() -> None:
     ],
 )
 def test_values_are_found_by_the_template(template: str, content: str, found: list[str] | None) -> None:
-    spans = value_spans(template, content)
+    spans = Template(template).spans(content)
     assert (None if spans is None else [content[a:b] for a, b in spans]) == found
 
 
@@ -206,38 +280,31 @@ def test_what_logs_teach_holds_on_another() -> None:
     assert len(widths) == 1
     assert any(taught[0].divides)
     assert not all(taught[0].divides)
-    judges = learn([(one, 1.0) for one in taught], models=1)
+    judges = learn([(one, 1.0) for one in taught], trees=20)
     lines, templates = log(rng, ["woke", "slept", "died"])
     assert parsed(lines, judges.divides, judges.is_value) == templates
+    # Labels of a log outweigh what others taught where they are sure.
+    blind = Judges(lambda rows: np.full(len(rows), 0.39), lambda rows: np.full(len(rows), 0.49))
+    own = lessons(pl.Series(lines), templates, LEXICON)
+    told = teach(blind, own)
+    assert parsed(lines, told.divides, told.is_value) == templates
+    assert teach(blind, own.dividing_alone()).is_value is blind.is_value
 
 
-def test_lines_worth_a_label_are_of_the_most_frequent_events() -> None:
-    def never(rows: list[list[float]]) -> np.ndarray:
-        return np.zeros(len(rows))
+def test_lines_worth_a_label_are_of_doubtful_and_frequent_events() -> None:
+    def unsure(rows: list[list[float]]) -> np.ndarray:
+        return np.full(len(rows), 0.3)
 
-    parser = ZeroShotParser(LEXICON, Judges(never, never))
+    parser = ZeroShotParser(LEXICON, Judges(unsure, unsure))
     contents = pl.Series(["a b c", "x", "link up", "x", "link down", "link up", "x"])
-    assert parser.templates(contents).to_list() == [
-        "a b c",
-        "x",
-        *["link <*>"] * 1,
-        "x",
-        *["link <*>"] * 2,
-        "x",
-    ]
-    assert parser.propose(contents, 2) == [1, 2]
-    assert parser.propose(contents, 9) == [1, 2, 0]
-    assert first_distinct(contents, 3) == [0, 1, 2]
-    known = LabelledParser(TemplateLibrary(["link up", "<*> b <*>"]), parser)
-    assert known.templates(contents).to_list() == [
-        "<*> b <*>",
-        "x",
-        "link up",
-        "x",
-        "link <*>",
-        "link up",
-        "x",
-    ]
+    stream = ParseStream(parser)
+    stream.count(contents)
+    # Both columns of `link` and one of `x` can be wrong, three of `a b c`.
+    assert stream.propose(9) == ["link up", "a b c", "x"]
+    assert stream.propose(1) == ["link up"]
+    known = ParseStream(parser, TemplateLibrary(["link up"]))
+    known.count(contents)
+    assert set(known.propose(9)) == {"a b c", "link down", "x"}  # no form that is labelled
 
 
 def test_a_template_that_does_not_fit_teaches_groups_alone() -> None:

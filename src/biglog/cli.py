@@ -17,6 +17,8 @@ from biglog._version import __version__
 from biglog.console import AsJson, Files, check_writable, print_json, reading_bar, tasks_bar
 from biglog.datasets_cli import app as datasets_app
 from biglog.errors import BigLogError, InputError
+from biglog.parse_cli import EXAMPLE as PARSE_EXAMPLE
+from biglog.parse_cli import parse
 
 if TYPE_CHECKING:
     from biglog.logs.redaction import Redactor
@@ -32,6 +34,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(datasets_app, name="datasets")
+app.command(epilog=PARSE_EXAMPLE)(parse)
 
 Model = Annotated[
     str | None,
@@ -153,7 +156,8 @@ def read(
     as_json: AsJson = False,
 ) -> None:
     """Turn any log into a table, or, without --out, tell what its format is and what is wrong with it."""
-    from biglog.data.tabulate import STANDARD_OUTPUT, tabulate
+    from biglog.data.row_files import STANDARD_OUTPUT
+    from biglog.data.tabulate import tabulate
 
     if out != STANDARD_OUTPUT:
         check_writable(out)

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from biglog.errors import InputError, OutputError
+from biglog.data.row_files import writing_rows
 from biglog.logs.cleaning import clean
 from biglog.logs.masking import normal_forms
 from biglog.logs.merging import MergeReport, merge_batches
 from biglog.logs.record import LogReader, ReadReport, RecordBatch, SourceReport, read_logs
 from biglog.logs.redaction import Redactor
 from biglog.logs.sources.expand import expand
-
-SUFFIXES: Final = (".parquet", ".csv", ".jsonl", ".ndjson")
-STANDARD_OUTPUT: Final = Path("-")
-_TEXT_TIME: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
 @dataclass(frozen=True)
@@ -78,16 +67,10 @@ def tabulate(
         InputError: A source cannot be read, or the suffix is not known.
         OutputError: The file cannot be written; nothing half-written stays behind.
     """
-    if out is not None and out != STANDARD_OUTPUT and out.suffix not in SUFFIXES:
-        raise InputError(
-            "what to write is not clear from this name",
-            where=out,
-            remedy=f"End it in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}",
-        )
     options: dict[str, object] = {"layout": layout, "join": join, "zone": zone, "year": year}
     frames = _Merged(sources, options) if merge else _InOrder(sources, options)
     rows = 0
-    with _writing(out) as write:
+    with writing_rows(out) as write:
         for frame in frames:
             if out is not None:
                 write(_row(frame, redactor, cleaned))
@@ -152,65 +135,3 @@ def _row(frame: pl.DataFrame, redactor: Redactor | None, cleaned: bool) -> pl.Da
     if redactor is not None:
         frame = redactor.redact_frame(frame)
     return frame.with_columns(normal_forms(frame["content"]).alias("normal_form"))
-
-
-Write = Callable[[pl.DataFrame], None]
-
-
-@contextmanager
-def _writing(out: Path | None) -> Iterator[Write]:
-    """Gives what writes frames; a file appears whole or not at all."""
-    if out is None:
-        yield lambda frame: None
-        return
-    if out == STANDARD_OUTPUT:
-        yield lambda frame: _write_text(frame, sys.stdout.buffer, "jsonl", first=False)
-        return
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        if out.suffix == ".parquet":
-            writer = _Parquet(temporary)
-            yield writer.write
-            writer.close()
-        else:
-            with temporary.open("wb") as file:
-                kind = out.suffix.removeprefix(".")
-                yield lambda frame: _write_text(frame, file, kind, first=file.tell() == 0)
-        temporary.replace(out)
-    except OSError as error:
-        raise OutputError(
-            f"it cannot be written ({error.strerror or error})", where=out, remedy="Check folder and space"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _write_text(frame: pl.DataFrame, file: BinaryIO, kind: str, *, first: bool) -> None:
-    text = frame.with_columns(pl.col("timestamp").dt.strftime(_TEXT_TIME)).with_columns(
-        pl.col("raw_bytes").bin.encode("base64")
-    )
-    # Not straight into the file: Polars does not say which error stopped it, such as a closed pipe.
-    data = io.BytesIO()
-    if kind == "csv":
-        text.write_csv(data, include_header=first)
-    else:
-        text.write_ndjson(data)
-    file.write(data.getbuffer())
-
-
-class _Parquet:
-    """A Parquet file that is begun with the first frame: its columns are known then."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._writer: pq.ParquetWriter | None = None
-
-    def write(self, frame: pl.DataFrame) -> None:
-        table: pa.Table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd")
-        self._writer.write_table(table)
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -19,19 +20,19 @@ import numpy as np
 import polars as pl
 
 from biglog.data.archives.catalog import find_files
-from biglog.data.made_logs import made_logs
 from biglog.data.statements import drop_near_once, read_statements
+from biglog.data.statements.near import NearReport
 from biglog.data.tables.ground_truth import read_ground_truth
 from biglog.errors import InputError
 from biglog.logs.masking import normal_forms
 from biglog.metrics.corrections import RULES, correct
 from biglog.metrics.parsing import Parse, parsing_score
 from biglog.tasks.parsing import group_forms
-from biglog.tasks.parsing.learning import Lessons, learn, lessons
-from biglog.tasks.parsing.lexicon import Lexicon
 from biglog.tasks.parsing.library import TemplateLibrary
-from biglog.tasks.parsing.parser import LabelledParser, ZeroShotParser, first_distinct
-from biglog.tasks.parsing.rule import WILDCARD
+from biglog.tasks.parsing.parser import ZeroShotParser
+from biglog.tasks.parsing.schooling import School
+from biglog.tasks.parsing.stream import ParseStream
+from biglog.tasks.parsing.template import WILDCARD
 
 SCHEMA: Final = "biglog-parsing/1"
 CORRECTIONS: Final[dict[str, tuple[str, ...]]] = {
@@ -39,9 +40,6 @@ CORRECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "all": tuple(RULES),
 }
 """Rules that truth and parse are corrected by before they are compared, each a result of its own."""
-
-MADE_LOGS: Final = 40
-MADE_WEIGHT: Final = 0.5
 
 Parser = Callable[[pl.Series], pl.Series]
 """Contents of one log to their templates."""
@@ -69,6 +67,22 @@ def read_truth(domain: str, folder: Path, versions: Sequence[str]) -> tuple[str,
         raise InputError(f"no ground truth of {domain}", where=folder, remedy=f"It needs {versions[0]}")
     rows = pl.concat(read_ground_truth(truth[version], version))
     return version, rows["content"], rows["template"].to_list()
+
+
+def statements_apart(
+    folder: Path, domains: Sequence[str], statements: Sequence[Path], cache: Path | None
+) -> tuple[pl.DataFrame, NearReport]:
+    """Reads log statements without those near to a form of the annotated samples.
+
+    Args:
+        folder: The data.
+        domains: Whose samples.
+        statements: Tables of log statements.
+        cache: Keeps which statements are near; None keeps nothing.
+    """
+    table = pl.concat([read_statements(path) for path in statements])
+    tested = [read_truth(domain, folder, _ANY_TRUTH)[1] for domain in domains]
+    return drop_near_once(table, normal_forms(pl.concat(tested)).unique().sort(), cache)
 
 
 def scored(templates: Sequence[str], parsed: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -100,21 +114,10 @@ def taught_parsers(
     Returns:
         For each domain the parser that has not seen it.
     """
-    lexicon = Lexicon.of(statements["template"].unique().sort())
-    told = {
-        domain: lessons(contents, templates, lexicon, seed)
-        for domain, (contents, templates) in truths.items()
-    }
-    made = [
-        lessons(pl.Series(log.contents, dtype=pl.String), log.templates, lexicon, seed).dividing_alone()
-        for log in made_logs(statements, MADE_LOGS)
-    ]
+    school = School(truths, statements, seed)
     found: dict[str, ZeroShotParser] = {}
     for fold in folds:
-        taught: list[tuple[Lessons, float]] = [(one, 1.0) for name, one in told.items() if name not in fold]
-        taught += [(one, MADE_WEIGHT) for one in made]
-        parser = ZeroShotParser(lexicon, learn(taught, seed=seed))
-        found |= dict.fromkeys(fold, parser)
+        found |= dict.fromkeys(fold, school.parser(without=fold))
     return found
 
 
@@ -235,9 +238,7 @@ def evaluate_parsing(
         "ground_truths": {},
     }
     domains = [domain for fold in folds for domain in fold]
-    table = pl.concat([read_statements(path) for path in statements])
-    tested = [read_truth(domain, folder, _ANY_TRUTH)[1] for domain in domains]
-    table, near = drop_near_once(table, normal_forms(pl.concat(tested)).unique().sort(), cache)
+    table, near = statements_apart(folder, domains, statements, cache)
     result["statements"] = asdict(near)
     for name in ground_truths:
         read = {domain: read_truth(domain, folder, GROUND_TRUTHS[name]) for domain in domains}
@@ -272,9 +273,41 @@ LABELS: Final = 32
 
 LABELLED: Final[dict[str, Callable[[ZeroShotParser, pl.Series], list[int]]]] = {
     f"BigLog, first {LABELS} distinct lines labelled": lambda _, contents: first_distinct(contents, LABELS),
-    f"BigLog, {LABELS} proposed lines labelled": lambda parser, contents: parser.propose(contents, LABELS),
+    f"BigLog, {LABELS} proposed lines labelled": lambda parser, contents: proposed(parser, contents, LABELS),
 }
 """Ways to choose the lines that are labelled; scores are of the lines whose content is not among them."""
+
+
+def first_distinct(contents: pl.Series, count: int) -> list[int]:
+    """Returns the positions of the first lines that differ from those before them, at most `count`."""
+    return contents.fill_null("").arg_unique().sort().head(count).to_list()
+
+
+def proposed(parser: ZeroShotParser, contents: pl.Series, count: int) -> list[int]:
+    """Returns the positions of lines that the parser itself would have labelled, at most `count`."""
+    stream = ParseStream(parser)
+    stream.count(contents)
+    places = {content: line for line, content in reversed(list(enumerate(contents.fill_null(""))))}
+    return [places[content] for content in stream.propose(count)]
+
+
+def parsed_whole(
+    parser: ZeroShotParser, contents: pl.Series, library: TemplateLibrary | None = None
+) -> pl.Series:
+    """Parses a log in one piece.
+
+    Args:
+        parser: What was learnt on other logs.
+        contents: Contents, dtype String, shape (lines,).
+        library: Templates of it that are known.
+
+    Returns:
+        The template of each line's event, dtype String, shape (lines,).
+    """
+    stream = ParseStream(parser, library or TemplateLibrary())
+    stream.parse_whole(contents)
+    numbers = stream.census.add(contents)
+    return stream.templates(contents, numbers)
 
 
 def _labelled(
@@ -286,7 +319,7 @@ def _labelled(
     for domain, (contents, templates) in truths.items():
         lines = choose(parsers[domain], contents)
         library = TemplateLibrary(templates[line] for line in lines)
-        parsed = LabelledParser(library, parsers[domain]).templates(contents).to_list()
+        parsed = parsed_whole(parsers[domain], contents, library).to_list()
         known = set(contents.gather(lines))
         rest = [line for line, content in enumerate(contents) if content not in known]
         # A domain of fewer different lines than labels has nothing left to ask for.
@@ -296,7 +329,7 @@ def _labelled(
 
 
 def _parsers(taught: Mapping[str, ZeroShotParser]) -> dict[str, Parser]:
-    return {domain: parser.templates for domain, parser in taught.items()}
+    return {domain: partial(parsed_whole, parser) for domain, parser in taught.items()}
 
 
 def _domains(runs: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]]) -> dict[str, Any]:

@@ -8,16 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-)
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from biglog.checkpoints import DEFAULT_CHECKPOINT, checkpoint_path
+from biglog.checkpoints.finding import diagnosis, resolve
 from biglog.errors import CheckpointError
 from modeling_biglog import BigLogModel
 
@@ -40,7 +34,7 @@ def load_checkpoint(
     Raises:
         CheckpointError: It is missing, damaged, or neither of our type nor of BERT's.
     """
-    source, name = _resolve(name_or_path)
+    source, name = resolve(name_or_path)
     # Nobody is asked on a terminal whether to run a stranger's code: our classes need none.
     version: dict[str, Any] = {"trust_remote_code": False}
     if revision is not None:
@@ -60,7 +54,7 @@ def load_checkpoint(
         except CheckpointError:
             raise
         except Exception as error:  # each library raises its own for a damaged file
-            raise _diagnosis(error, name) from error
+            raise diagnosis(error, name) from error
     return loaded[0].eval(), tokenizer, name
 
 
@@ -73,26 +67,6 @@ def _refuse_missing(keys: Iterable[str], name: str) -> None:
             where=name,
             remedy="Give the checkpoint of an encoder of ours or of BERT's type",
         )
-
-
-def _resolve(name_or_path: str | Path | None) -> tuple[str, str]:
-    """Returns what `from_pretrained` takes, and the name; a folder comes before an embedded checkpoint."""
-    if name_or_path is None:
-        return str(checkpoint_path()), DEFAULT_CHECKPOINT
-    path = Path(name_or_path).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise CheckpointError(
-                "this folder holds no config.json", where=path, remedy="Give a checkpoint's folder"
-            )
-        return str(path), str(name_or_path)
-    if path.is_file():
-        raise CheckpointError("this is a file", where=path, remedy="Give the checkpoint's folder")
-    if str(name_or_path) == DEFAULT_CHECKPOINT:
-        return str(checkpoint_path()), DEFAULT_CHECKPOINT
-    if path.is_absolute() or str(name_or_path).count("/") > 1 or str(name_or_path).startswith("."):
-        raise CheckpointError("no such folder", where=path, remedy="Give a checkpoint's folder or a Hub id")
-    return str(name_or_path), str(name_or_path)
 
 
 @contextmanager
@@ -109,20 +83,3 @@ def _quiet() -> Iterator[None]:
         transformers_logging.set_verbosity(verbosity)
         if bars:
             transformers_logging.enable_progress_bar()
-
-
-def _diagnosis(error: Exception, name: str) -> CheckpointError:
-    """Finds out what lies behind an error: the library wraps what the Hub's client says."""
-    causes: list[BaseException] = [error]
-    while (behind := causes[-1].__cause__ or causes[-1].__context__) is not None:
-        causes.append(behind)
-    if any(isinstance(cause, RepositoryNotFoundError) for cause in causes):
-        remedy = "Check the id; a private repository needs `hf auth login`"
-        return CheckpointError("no such model on the Hub", where=name, remedy=remedy)
-    unreachable = LocalEntryNotFoundError | HfHubHTTPError | OfflineModeIsEnabled
-    if any(isinstance(cause, unreachable) for cause in causes):
-        remedy = "Check the connection, give a folder, or leave the model out to use the embedded checkpoint"
-        return CheckpointError("not in the cache, and the Hub cannot be reached", where=name, remedy=remedy)
-    text = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    remedy = "Fetch or save it again"
-    return CheckpointError(f"the checkpoint cannot be loaded: {text}", where=name, remedy=remedy)

@@ -6,6 +6,7 @@ constant and what is not: both go form by form, however many lines a log has. `l
 somebody wrote.
 """
 
-from biglog.tasks.parsing.rule import WILDCARD, ZERO, Grouping, event_id, group_forms
+from biglog.tasks.parsing.rule import ZERO, Grouping, group_forms
+from biglog.tasks.parsing.template import WILDCARD, event_id
 
 __all__ = ["WILDCARD", "ZERO", "Grouping", "event_id", "group_forms"]

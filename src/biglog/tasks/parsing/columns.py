@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Final
 
 import numpy as np
@@ -27,6 +29,9 @@ Floats = NDArray[np.float64]
 
 MOST_FORMS: Final = 200
 """Forms of a node that are compared with each other."""
+
+FEATURES_VERSION: Final = 1
+"""Raised when `features` says something else: judges taught by other features know nothing of these."""
 
 _MOST_VALUES: Final = 40
 _FAR: Final = 10**6
@@ -53,39 +58,74 @@ _CLOSED = frozenset(
 _NEIGHBOURS = ("=", ":", "(", "[", '"', "'", ","), ("=", ":", ")", "]", '"', "'", ",")
 
 
-def codes(forms: Forms, node: Sequence[int]) -> Codes:
-    """Numbers the tokens of each column of a node by their text, shape (forms of the node, columns)."""
-    rows = [forms.words[form] for form in node]
-    columns = []
-    for column in zip(*rows, strict=True):
-        numbers: dict[str, int] = {}
-        columns.append([numbers.setdefault(text, len(numbers)) for text in column])
-    return np.array(columns, dtype=np.int64).reshape(-1, len(rows)).T
+@dataclass(frozen=True)
+class Node:
+    """Forms with equally many tokens, as a table.
+
+    Attributes:
+        forms: Their numbers.
+        codes: The tokens of each column numbered by their text, shape (forms, columns).
+    """
+
+    forms: tuple[int, ...]
+    codes: Codes
+
+    @classmethod
+    def of(cls, forms: Forms, numbers: Sequence[int]) -> Node:
+        """Reads the tokens of some forms."""
+        rows = [forms.words[form] for form in numbers]
+        columns = []
+        for column in zip(*rows, strict=True):
+            known: dict[str, int] = {}
+            columns.append([known.setdefault(text, len(known)) for text in column])
+        return cls(tuple(numbers), np.array(columns, dtype=np.int64).reshape(-1, len(rows)).T)
+
+    @cached_property
+    def varied(self) -> list[int]:
+        """The columns that have more than one value."""
+        if not self.codes.size:
+            return []
+        return np.flatnonzero((self.codes != self.codes[0]).any(axis=0)).tolist()
+
+    def divided(self, column: int, together: Container[int] = ()) -> list[list[int]]:
+        """Returns the forms of each value of a column; of some values, all forms together."""
+        parts: dict[int, list[int]] = defaultdict(list)
+        for form, value in zip(self.forms, self.codes[:, column].tolist(), strict=True):
+            parts[-1 if value in together else value].append(form)
+        return list(parts.values())
+
+    @cached_property
+    def apart(self) -> Codes:
+        """In how many columns each two of the first `MOST_FORMS` forms differ."""
+        table = self.codes[:MOST_FORMS, self.varied]
+        return sum(
+            (column[:, None] != column[None, :] for column in table.T),
+            start=np.zeros((len(table), len(table)), dtype=np.int64),
+        )
 
 
-def features(forms: Forms, lexicon: Lexicon, node: Sequence[int], table: Codes, column: int) -> list[float]:
+def features(forms: Forms, lexicon: Lexicon, node: Node, column: int) -> list[float]:
     """Describes a column.
 
     Args:
         forms: Of the log.
         lexicon: Of log statements.
-        node: The forms.
-        table: `codes` of them.
+        node: Whose column.
         column: Which column.
 
     Returns:
         Numbers, always equally many in the same order.
     """
-    counted = Counter(forms.words[form][column] for form in node)
+    counted = Counter(forms.words[form][column] for form in node.forms)
     some = list(counted)[:_MOST_VALUES]
-    row = forms.words[node[0]]
+    row = forms.words[node.forms[0]]
     before = row[column - 1] if column else BEGIN
     after = row[column + 1] if column + 1 < len(row) else END
     spread = np.array([_letters(text) for text in some])
     lexical = np.array([lexicon.features(text, before, after) for text in some])
     known = [forms.frequency[text] for text in some]
     return [
-        *_counts(forms, node, column, counted),
+        *_counts(forms, node.forms, column, counted),
         column,
         len(row),
         column / len(row),
@@ -96,7 +136,7 @@ def features(forms: Forms, lexicon: Lexicon, node: Sequence[int], table: Codes, 
         *lexical.mean(axis=0),
         *lexical.min(axis=0)[:3],
         *lexical.max(axis=0)[:3],
-        *_rest(table, column),
+        *_rest(node, column),
         sum(known) / len(known) / len(forms.texts),
         max(known) / len(forms.texts),
         np.log(max(1, min(known))),
@@ -104,7 +144,7 @@ def features(forms: Forms, lexicon: Lexicon, node: Sequence[int], table: Codes, 
         *(float(after == sign) for sign in (*_NEIGHBOURS[1], END)),
         float(before[:1] in ANY_MARK),
         float(after[:1] in ANY_MARK),
-        *_under_masks(forms, node, column),
+        *_under_masks(forms, node.forms, column),
         *np.array([_shape(text) for text in some[:10]]).mean(axis=0),
         float("" in some),
         float(some == [""]),
@@ -134,6 +174,7 @@ def _counts(forms: Forms, node: Sequence[int], column: int, counted: Counter[str
     ]
 
 
+@lru_cache(1 << 16)
 def _letters(text: str) -> list[float]:
     """What a token is made of."""
     if not text:
@@ -161,31 +202,31 @@ def _letters(text: str) -> list[float]:
     ]
 
 
+@lru_cache(1 << 16)
 def _shape(text: str) -> list[float]:
     marks = sum(character in ANY_MARK for character in text)
     letters = sum(character.isalpha() and character not in ANY_MARK for character in text)
     return [*(float(shape.fullmatch(text) is not None) for shape in _SHAPES), marks, letters]
 
 
-def _rest(table: Codes, column: int) -> list[float]:
+def _rest(node: Node, column: int) -> list[float]:
     """What the rest of the line does where the value of a column changes, and where it does not."""
-    varied = int((table != table[0]).any(axis=0).sum())
-    own = table[:MOST_FORMS, column]
+    varied, width = len(node.varied), node.codes.shape[1]
+    own = node.codes[:MOST_FORMS, column]
     if (own == own[0]).all():
         return [-1.0] * 9 + [varied, -1.0, -1.0, -1.0]
-    others = np.delete(table[:MOST_FORMS], column, axis=1)
-    apart = (others[:, None, :] != others[None, :, :]).sum(axis=2)
     differs = own[:, None] != own[None, :]
+    apart = node.apart - differs
     nearest = np.where(differs, apart, _FAR).min(axis=1)
     alike = ~differs
     np.fill_diagonal(alike, False)
     same = np.where(alike, apart, _FAR).min(axis=1)
     same = same[same < _FAR]
-    rests = Counter(map(tuple, others.tolist()))
-    most = max(rests.values())
+    most = int((apart == 0).sum(axis=1).max())
+    table = node.codes[:MOST_FORMS, node.varied]
     left = [
         int((part != part[0]).any(axis=0).sum())
-        for part in (others[own == value] for value in np.unique(own))
+        for part in (table[own == value] for value in np.unique(own))
         if len(part) > 1
     ]
     return [
@@ -199,7 +240,7 @@ def _rest(table: Codes, column: int) -> list[float]:
         same.mean() if len(same) else -1.0,
         (same == 0).mean() if len(same) else -1.0,
         varied,
-        varied / table.shape[1],
+        varied / width,
         float(np.mean(left)) if left else -1.0,
         len(left),
     ]

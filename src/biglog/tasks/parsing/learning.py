@@ -10,20 +10,29 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from biglog.logs.masking import values
-from biglog.tasks.parsing.columns import Floats, codes, features
+from biglog.tasks.parsing.columns import Floats, Node, features
 from biglog.tasks.parsing.forms import Forms
 from biglog.tasks.parsing.lexicon import Lexicon
-from biglog.tasks.parsing.library import pattern
-from biglog.tasks.parsing.partition import Judge, Node, by_length, divided, varied
-from biglog.tasks.parsing.tokens import PUNCTUATION, STATUS, VALUE_MARKS, Token
+from biglog.tasks.parsing.partition import Judge, by_length, standing
+from biglog.tasks.parsing.template import Template
+from biglog.tasks.parsing.tokens import STATUS, VALUE_MARKS, Token
+from biglog.tasks.parsing.trees import Forest
+
+TREES = 150
+"""Trees of a judge."""
+
+TAUGHT_TREES = 60
+"""Trees of a judge that labels teach."""
+
+TAUGHT_SHARE = 0.3
+"""What its answer counts beside that of the judge that other logs taught."""
 
 _BLANK = re.compile(r"(?:\s|\x1b\[[0-9;]*[A-Za-z])*")
 
@@ -58,31 +67,50 @@ def lessons(contents: pl.Series, templates: Sequence[str], lexicon: Lexicon, see
         lexicon: Of log statements.
         seed: Of several columns that divide rightly it decides by which the log is divided.
     """
-    forms, rng, found = Forms.of(contents), np.random.default_rng(seed), Lessons()
+    forms = Forms.of(contents)
     _, first = np.unique(forms.of_line, return_index=True)
-    events = [templates[line] for line in first.tolist()]
-    labels = _labels(forms, contents.gather(first), events)
-    nodes = [node for node in by_length(forms) if forms.tokens[node[0]]]
+    return lessons_of(
+        forms, contents.gather(first), [templates[line] for line in first.tolist()], lexicon, seed
+    )
+
+
+def lessons_of(
+    forms: Forms, examples: pl.Series, events: Sequence[str], lexicon: Lexicon, seed: int = 0
+) -> Lessons:
+    """As `lessons`, of forms.
+
+    Args:
+        forms: Of the log.
+        examples: A content of each, dtype String, shape (forms,).
+        events: Template of each.
+        lexicon: Of log statements.
+        seed: As of `lessons`.
+    """
+    rng, found = np.random.default_rng(seed), Lessons()
+    labels = _labels(forms, examples, events)
+    nodes = [node for node in by_length(forms) if node.codes.shape[1]]
     while nodes:
         node = nodes.pop()
-        table = codes(forms, node)
         right = []
-        for column in varied(table):
-            divides = _divides(node, table[:, column].tolist(), events)
-            found.dividing.append(features(forms, lexicon, node, table, column))
+        for column in node.varied:
+            divides = _divides(node, column, events)
+            found.dividing.append(features(forms, lexicon, node, column))
             found.divides.append(divides)
             right += [column] if divides else []
         if right:
-            nodes += divided(node, table[:, right[int(rng.integers(len(right)))]].tolist())
+            parts = node.divided(right[int(rng.integers(len(right)))])
+            nodes += [Node.of(forms, part) for part in parts]
         else:
             _standing(forms, lexicon, node, events, labels, found)
     return found
 
 
-def _divides(node: Node, column: Sequence[int], events: Sequence[str]) -> bool:
+def _divides(node: Node, column: int, events: Sequence[str]) -> bool:
     values_of: dict[str, int] = {}
+    values = node.codes[:, column].tolist()
     return all(
-        values_of.setdefault(events[form], value) == value for form, value in zip(node, column, strict=True)
+        values_of.setdefault(events[form], value) == value
+        for form, value in zip(node.forms, values, strict=True)
     )
 
 
@@ -94,17 +122,15 @@ def _standing(
     labels: Sequence[list[bool] | None],
     found: Lessons,
 ) -> None:
-    groups: dict[str, Node] = defaultdict(list)
-    for form in node:
+    groups: dict[str, list[int]] = defaultdict(list)
+    for form in node.forms:
         groups[events[form]].append(form)
-    for group in groups.values():
-        table = codes(forms, group)
-        several = set(varied(table))
-        told = [row for form in group if (row := labels[form]) is not None]
-        for column, text in enumerate(forms.words[group[0]]):
-            if told and column not in several and text not in PUNCTUATION:
-                found.standing.append(features(forms, lexicon, group, table, column))
-                found.is_value.append(sum(row[column] for row in told) * 2 > len(told))
+    for members in groups.values():
+        group = Node.of(forms, members)
+        told = [row for form in members if (row := labels[form]) is not None]
+        for column in standing(forms, group) if told else ():
+            found.standing.append(features(forms, lexicon, group, column))
+            found.is_value.append(sum(row[column] for row in told) * 2 > len(told))
 
 
 def _labels(forms: Forms, contents: pl.Series, templates: Sequence[str]) -> list[list[bool] | None]:
@@ -113,7 +139,7 @@ def _labels(forms: Forms, contents: pl.Series, templates: Sequence[str]) -> list
     masked = dict(zip(under["row"].to_list(), under["value"].to_list(), strict=True))
     found: list[list[bool] | None] = []
     for row, (content, template) in enumerate(zip(contents.to_list(), templates, strict=True)):
-        spans = value_spans(template, content)
+        spans = Template(template).spans(content)
         places = locate(forms.tokens[row], masked.get(row, ()), content)
         if spans is None or places is None:
             found.append(None)
@@ -128,12 +154,6 @@ def _covered(place: tuple[int, int], spans: Sequence[tuple[int, int]]) -> bool:
         return (start, end) in spans
     inside = sum(max(0, min(end, last) - max(start, first)) for first, last in spans)
     return inside * 2 > end - start
-
-
-def value_spans(template: str, content: str) -> list[tuple[int, int]] | None:
-    """Finds what stands in a content for each `<*>` of its template; None if they don't match."""
-    match = re.fullmatch(pattern(template, "(.*?)"), content)
-    return None if match is None else [match.span(group + 1) for group in range(len(match.groups()))]
 
 
 def locate(tokens: Sequence[Token], masked: Sequence[str], content: str) -> list[tuple[int, int]] | None:
@@ -170,43 +190,75 @@ class Judges:
     is_value: Judge
 
 
-def learn(taught: Sequence[tuple[Lessons, float]], *, seed: int = 0, models: int = 4) -> Judges:
+@dataclass(frozen=True)
+class Blend:
+    """Two judges, of which the second was taught by the very log.
+
+    Attributes:
+        learnt: The first.
+        taught: The second.
+    """
+
+    learnt: Judge
+    taught: Judge
+
+    def __call__(self, asked: list[list[float]]) -> Floats:
+        """Averages their answers by `TAUGHT_SHARE`."""
+        return (1.0 - TAUGHT_SHARE) * self.learnt(asked) + TAUGHT_SHARE * self.taught(asked)
+
+
+def learn(taught: Sequence[tuple[Lessons, float]], *, seed: int = 0, trees: int = TREES) -> Judges:
     """Learns from the lessons of several logs.
 
-    Every log counts with the square root of how many rows it has, times its weight.
+    Every log counts with the square root of how many rows it has, times its weight. Extremely randomised trees
+    (Geurts, Ernst and Wehenkel, Machine Learning 2006) hold better on systems that they were not taught by than
+    boosted ones, which are surer of what they saw.
 
     Args:
         taught: Lessons with their weights.
-        seed: Of the models.
-        models: How many are averaged.
+        seed: Of the trees.
+        trees: How many are averaged.
     """
     dividing = [(one.dividing, one.divides, weight) for one, weight in taught]
     standing = [(one.standing, one.is_value, weight) for one, weight in taught]
-    return Judges(_learn(dividing, seed, models), _learn(standing, seed, models))
+    return Judges(_learn(dividing, seed, trees, 4), _learn(standing, seed, trees, 4))
+
+
+def teach(judges: Judges, lesson: Lessons, *, seed: int = 0) -> Judges:
+    """Teaches judges by labels of the log that they will judge.
+
+    Args:
+        judges: As learnt on other logs.
+        lesson: Of the log's labelled lines.
+        seed: Of the trees.
+
+    Returns:
+        Judges that ask both what was learnt and what was taught; where a lesson has one answer only, what was
+        learnt alone.
+    """
+    sides = (
+        (judges.divides, lesson.dividing, lesson.divides),
+        (judges.is_value, lesson.standing, lesson.is_value),
+    )
+    return Judges(
+        *(
+            Blend(judge, _learn([(rows, answers, 1.0)], seed, TAUGHT_TREES, 2))
+            if len(set(answers)) > 1
+            else judge
+            for judge, rows, answers in sides
+        )
+    )
 
 
 def _learn(
-    rows: Sequence[tuple[list[list[float]], list[bool], float]], seed: int, models: int
-) -> Callable[[list[list[float]]], Floats]:
+    rows: Sequence[tuple[list[list[float]], list[bool], float]], seed: int, trees: int, leaf: int
+) -> Forest:
+    # Here, since a parser that only parses does without it.
+    from sklearn.ensemble import ExtraTreesClassifier
+
     used = [(x, y, weight / math.sqrt(len(x))) for x, y, weight in rows if x]
-    table = np.concatenate([np.array(x) for x, _, _ in used])
+    table = np.concatenate([np.array(x, dtype=np.float32) for x, _, _ in used])
     truth = np.concatenate([np.array(y) for _, y, _ in used])
     weight = np.concatenate([np.full(len(x), w) for x, _, w in used])
-    fitted = [
-        HistGradientBoostingClassifier(
-            max_iter=150,
-            learning_rate=0.08,
-            max_leaf_nodes=15,
-            min_samples_leaf=10,
-            l2_regularization=1.0,
-            max_features=0.4,
-            random_state=seed * 100 + number,
-        ).fit(table, truth, sample_weight=weight / weight.mean())
-        for number in range(models)
-    ]
-
-    def judge(asked: list[list[float]]) -> Floats:
-        given = np.array(asked)
-        return np.mean([model.predict_proba(given)[:, 1] for model in fitted], axis=0)
-
-    return judge
+    fitted = ExtraTreesClassifier(trees, min_samples_leaf=leaf, max_features=0.3, random_state=seed)
+    return Forest.of(fitted.fit(table, truth, sample_weight=weight / weight.mean()))

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from biglog.tasks.parsing.rule import WILDCARD
+from biglog.tasks.parsing.template import WILDCARD
 from biglog.tasks.parsing.tokens import TOKEN
 
 _VALUE = "\ue000"
@@ -40,12 +40,17 @@ class Lexicon:
     values_after: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, templates: Iterable[str]) -> Lexicon:
-        """Counts templates with `<*>` for values."""
+    def of(cls, templates: Iterable[str], least: int = 1) -> Lexicon:
+        """Counts templates.
+
+        Args:
+            templates: Texts with `<*>` for values.
+            least: What was counted less often is forgotten.
+        """
         found = cls()
         for template in templates:
             found._add(TOKEN.findall(template.replace(WILDCARD, _VALUE)))
-        return found
+        return cls(*(Counter({k: n for k, n in c.items() if n >= least}) for c in vars(found).values()))
 
     def _add(self, tokens: list[str]) -> None:
         around = [BEGIN, *(token.lower() for token in tokens), END]

@@ -9,13 +9,13 @@ keeps changing does not. A lone 0, which the masks leave alone, is one of the nu
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-WILDCARD = "<*>"
+from biglog.tasks.parsing.template import WILDCARD
+
 ZERO = re.compile(r"(?<![A-Za-z0-9_])0(?![A-Za-z0-9_])")
 """A lone 0, which the masks leave as it is."""
 
@@ -62,11 +62,6 @@ def group_forms(forms: Iterable[str]) -> Grouping:
     numbers: dict[Words, int] = {}
     event_of = [numbers.setdefault(each, len(numbers)) for each in words]
     return Grouping([" ".join(each) for each in numbers], event_of)
-
-
-def event_id(template: str) -> str:
-    """Returns the identity of a template: it depends on nothing but the template's text."""
-    return hashlib.sha256(template.encode()).hexdigest()[:8]
 
 
 def _with_zeros_as_numbers(words: list[Words]) -> list[Words]:

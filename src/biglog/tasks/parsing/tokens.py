@@ -20,10 +20,13 @@ MARKS: Final = {token: chr(0xE001 + number) for number, token in enumerate(MASK_
 STATUS: Final = "\ue000"
 """Mark of an HTTP status, of which the masks leave the class, such as `4xx`."""
 
+MASKED: Final = "\ue0ff"
+"""Stands for a token that a user's mask covers, in `Forms.words`."""
+
 VALUE_MARKS: Final = frozenset(MARKS.values())
 """Marks under which a value was seen."""
 
-ANY_MARK: Final = VALUE_MARKS | {STATUS}
+ANY_MARK: Final = VALUE_MARKS | {STATUS, MASKED}
 PUNCTUATION: Final = frozenset("=:,;()[]{}\"'<>|#.!?")
 """Tokens that are never values."""
 

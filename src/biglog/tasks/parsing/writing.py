@@ -7,17 +7,15 @@ Written as ground truths of log parsing write them (loghub-2.0): a name with a v
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from biglog.tasks.parsing.forms import Forms
-from biglog.tasks.parsing.rule import WILDCARD
-from biglog.tasks.parsing.tokens import ANY_MARK, MARKS, STATUS, Token
+from biglog.tasks.parsing.template import WILDCARD
+from biglog.tasks.parsing.tokens import ANY_MARK, MARKS, MASKED, STATUS, Token
 
 _NUMBER = re.compile(r"[0-9]+(?:[.,][0-9]+)?")
 _MONTH = re.compile(r"[A-Za-z]{3}")
 _ALONE = re.compile(r"(?<![A-Za-z0-9_])[0-9]+(?![A-Za-z0-9_])")
-_SIDE_BY_SIDE = re.compile(r"<\*>(?:\s*[,;/|]?\s*<\*>)+")
 
 
 def write(forms: Forms, form: int, flags: Sequence[bool]) -> str:
@@ -29,10 +27,11 @@ def write(forms: Forms, form: int, flags: Sequence[bool]) -> str:
         flags: Whether each of its tokens is a value.
     """
     text, parts, at = forms.texts[form], [], 0
-    for token, counter, is_value in zip(forms.tokens[form], forms.raw[form], flags, strict=True):
+    rows = zip(forms.tokens[form], forms.words[form], forms.raw[form], flags, strict=True)
+    for token, word, counter, is_value in rows:
         parts.append(text[at : token.start])
         seen = counter.most_common(1)[0][0] if counter else token.text
-        parts.append(_token(token, seen, is_value))
+        parts.append(WILDCARD if word == MASKED else _token(token, seen, is_value))
         at = token.end
     parts.append(text[at:])
     return "".join(parts)
@@ -69,20 +68,3 @@ def _around(text: str, seen: str) -> str:
 def _pieces(text: str) -> list[str]:
     """A token in runs of letters and single marks."""
     return re.findall(f"[{''.join(sorted(ANY_MARK))}]|[^{''.join(sorted(ANY_MARK))}]+", text)
-
-
-def merge_lists(templates: Sequence[str], lines: Sequence[int]) -> list[str]:
-    """Makes templates one that differ only in how many values stand side by side.
-
-    Args:
-        templates: Of each event.
-        lines: How many lines each has.
-
-    Returns:
-        For each event the template that most lines of its kind have.
-    """
-    counted: dict[str, Counter[str]] = defaultdict(Counter)
-    kinds = [_SIDE_BY_SIDE.sub(WILDCARD, template) for template in templates]
-    for kind, template, count in zip(kinds, templates, lines, strict=True):
-        counted[kind][template] += int(count)
-    return [counted[kind].most_common(1)[0][0] for kind in kinds]

@@ -1,0 +1,46 @@
+"""The events of a log on a terminal."""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from biglog.inference.parse_files import ParsedFiles
+from biglog.wording import plural, visible
+
+_WILDCARD = re.compile(r"<\*>")
+
+
+def print_events(done: ParsedFiles, events: pl.DataFrame, top: int, console: Console) -> None:
+    """Prints one line an event, most frequent first, and what was parsed.
+
+    Args:
+        done: What was parsed.
+        events: The events to show.
+        top: How many at most.
+        console: Where to print.
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim", pad_edge=False)
+    table.add_column("Lines", justify="right", no_wrap=True)
+    table.add_column("Share", justify="right", no_wrap=True)
+    table.add_column("Event", no_wrap=True)
+    table.add_column("Template", overflow="fold")
+    for event, template, lines in events.select("event_id", "template", "lines").head(top).iter_rows():
+        share = lines / max(1, done.lines)
+        table.add_row(f"{lines:,}", f"{share:.1%}", Text(event, "dim"), _shown(template))
+    console.print(table)
+    if len(events) > top:
+        console.print(Text(f"and {plural(len(events) - top, 'more event')} (--top)", "dim"))
+    console.print()
+    forms = plural(done.normal_forms, "normal form")
+    console.print(Text(f"{plural(done.lines, 'line')}, {forms}, {plural(len(done.events), 'event')}"))
+
+
+def _shown(template: str) -> Text:
+    text = Text(visible(template) or "(blank line)")
+    text.highlight_regex(_WILDCARD, "cyan")
+    return text

@@ -1,0 +1,420 @@
+"""A log parsed as it comes in: lines get their events at once, and what an `event_id` says never changes.
+
+Forms are counted (`FormCensus`) and lines take the event of their form. A new form is placed among those that
+are like it. Once the log has grown, all its forms are parsed together again (`settle`), as if the log had come
+in one piece; an event that became part of another is reported as an alias of it. So a log in one piece and
+in many has the same events after settling.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from biglog.logs.masking import spans
+from biglog.tasks.parsing.extraction import KINDS, PARAMETERS, extract, kinds_of
+from biglog.tasks.parsing.forms import FormCensus, Forms, Numbers
+from biglog.tasks.parsing.library import TemplateLibrary
+from biglog.tasks.parsing.parser import Parsed, ZeroShotParser, known_forms, taught, worthy
+from biglog.tasks.parsing.rules import Rules
+from biglog.tasks.parsing.template import WILDCARD, Spans, Template, event_id
+
+MAX_FORMS: Final = 20_000
+"""Normal forms that are remembered; of more, those that were not seen for longest are forgotten."""
+
+_TEXT = pl.String()
+SCHEMA: Final = pl.Schema(
+    {"line_id": pl.Int64(), "event_id": _TEXT, "template": _TEXT, "parameters": PARAMETERS}
+)
+"""Columns of a parse."""
+
+_GROWTH = 1.25
+_FIRST = 16
+_NEIGHBOURS = 64
+_WORD = re.compile(r"[^\W\d_]{2,}")
+
+
+@dataclass(frozen=True)
+class Alias:
+    """What became of an event.
+
+    Attributes:
+        old: Its identity.
+        new: The event that has its lines now; several where they were told apart.
+    """
+
+    old: str
+    new: tuple[str, ...]
+
+
+@dataclass
+class ParseStream:
+    """A log that is being parsed.
+
+    Attributes:
+        parser: What was learnt on other logs.
+        library: Templates that are known.
+        rules: A user's rules.
+        max_forms: As `MAX_FORMS`.
+        lines: Lines parsed.
+        census: The forms of its lines.
+        event_of: Template of each form's event, None for a form that was not placed yet.
+        written: Template of each form as it is written before templates are merged.
+        doubts: How likely something of its event is wrong.
+        loose: Forms of which no masked value is constant: contents came that showed it.
+        totals: Lines of each event, by template, as they were given out.
+        seen: The batch in which each form came last.
+        batches: Batches so far.
+        settled_forms: Forms at the last `settle`.
+        aliases: What became of events, by their identity, as far as they are no events any more.
+        folded_lines: Lines of events that were forgotten.
+        folded_events: How many events were forgotten.
+    """
+
+    parser: ZeroShotParser
+    library: TemplateLibrary = field(default_factory=TemplateLibrary)
+    rules: Rules = field(default_factory=Rules)
+    max_forms: int = MAX_FORMS
+    lines: int = 0
+    aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    folded_lines: int = 0
+    folded_events: int = 0
+    census: FormCensus = field(init=False)
+    event_of: list[str | None] = field(default_factory=list)
+    loose: set[int] = field(default_factory=set)
+    totals: Counter[str] = field(default_factory=Counter)
+    seen: list[int] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
+    doubts: list[float] = field(default_factory=list)
+    _kinds: dict[str, list[int]] = field(default_factory=dict)
+    settled_forms: int = 0
+    batches: int = 0
+
+    def __post_init__(self) -> None:
+        self.census = FormCensus(rules=self.rules)
+
+    # -- lines in, events out --
+
+    def parse(self, contents: pl.Series, starts: Numbers | None = None) -> pl.DataFrame:
+        """Parses the next lines.
+
+        Args:
+            contents: Contents, dtype String, shape (lines,); null is read as empty.
+            starts: As of `emit`.
+
+        Returns:
+            A row a line, columns of `SCHEMA`; `line_id` counts from 0 over the whole stream. `template` is
+            the event's, spelled with the line's own blanks: with its parameters in it is the content.
+        """
+        numbers = self.count(contents)
+        if len(self.census.texts) >= _GROWTH * self.settled_forms + _FIRST:
+            self.settle()
+        else:
+            self._place()
+        table = self.emit(contents, numbers, starts)
+        self.forget()
+        return table
+
+    def parse_whole(self, contents: pl.Series) -> pl.DataFrame:
+        """As `parse`, after settling: for a log, or what is left of one, in one piece."""
+        numbers = self.count(contents)
+        self.settle()
+        loose, before = len(self.loose), self.counts()
+        table = self.emit(contents, numbers)
+        if len(self.loose) > loose:
+            # Seen only now: what all kept contents of a form agree on differs in others.
+            self.restore(before)
+            self.settle()
+            table = self.emit(contents, numbers)
+        self.forget()
+        return table
+
+    def templates(self, contents: pl.Series, numbers: Numbers) -> pl.Series:
+        """Returns the template of each line's event, dtype String, shape (lines,); as of `emit`."""
+        texts, codes = self._events_of(contents.fill_null(""), numbers)
+        return pl.Series("template", texts, dtype=pl.String).gather(codes)
+
+    def count(self, contents: pl.Series) -> Numbers:
+        """Counts lines without parsing them; returns the form of each, for `emit`."""
+        numbers = self.census.add(contents)
+        self.batches += 1
+        self.event_of += [None] * (len(self.census.texts) - len(self.event_of))
+        self.seen += [0] * (len(self.census.texts) - len(self.seen))
+        for number in np.unique(numbers).tolist():
+            self.seen[number] = self.batches
+        return numbers
+
+    def emit(self, contents: pl.Series, numbers: Numbers, starts: Numbers | None = None) -> pl.DataFrame:
+        """Writes lines that were counted, by the events as they are now.
+
+        Args:
+            contents: Contents, as given to `count`.
+            numbers: What it returned.
+            starts: Where each content starts in its line, for spans in the line; -1 where that is not known,
+                and spans then are null; None for spans in the content.
+        """
+        contents = contents.fill_null("")
+        texts, codes = self._events_of(contents, numbers)
+        templates = [Template(text) for text in texts]
+        kinds = [self._kinds_of(text) for text in texts]
+        exact, parameters = extract(
+            contents,
+            codes,
+            templates,
+            kinds,
+            lambda row, content: self._otherwise(int(numbers[row]), content),
+            starts,
+        )
+        for code, count in enumerate(np.bincount(codes, minlength=len(texts)).tolist()):
+            self.totals[texts[code]] += count
+        identities = pl.Series([template.event_id for template in templates], dtype=pl.String)
+        first = self.lines
+        self.lines += len(contents)
+        return pl.DataFrame(
+            {
+                "line_id": pl.int_range(first, self.lines, dtype=pl.Int64, eager=True),
+                "event_id": identities.gather(codes),
+                "template": exact,
+                "parameters": parameters,
+            },
+            schema=SCHEMA,
+        )
+
+    def counts(self) -> tuple[int, Counter[str]]:
+        """What `emit` has counted so far, for `restore`."""
+        return self.lines, self.totals.copy()
+
+    def restore(self, counts: tuple[int, Counter[str]]) -> None:
+        """Forgets what `emit` counted since `counts`."""
+        self.lines, self.totals = counts[0], counts[1].copy()
+
+    def _events_of(self, contents: pl.Series, numbers: Numbers) -> tuple[list[str], Numbers]:
+        """The templates of some lines' events, and which of them each line has."""
+        codes: dict[str, int] = {}
+        present = np.unique(numbers)
+        of_form = np.zeros(len(self.event_of), dtype=np.int64)
+        for form in present.tolist():
+            of_form[form] = codes.setdefault(self.event_of[form] or "", len(codes))
+        of_line = of_form[numbers]
+        if self.library.templates:
+            known = self.library.match_forms(contents, numbers, self.census.texts)
+            rows = known.is_not_null().arg_true().to_numpy()
+            told = known.gather(rows)
+            for template in told.unique(maintain_order=True).to_list():
+                codes.setdefault(template, len(codes))
+            of_line[rows] = told.replace_strict(codes, return_dtype=pl.Int64).to_numpy()
+        return list(codes), of_line
+
+    def _otherwise(self, form: int, content: str) -> Spans:
+        """The values of a line that its event's template does not fit."""
+        own = Template(self.written[form]).spans(content) if form < len(self.written) else None
+        if own is not None:
+            return own
+        # What was taken for constant is none.
+        self.loose.add(form)
+        return [(span.start, span.end) for span in spans(content)]
+
+    def _kinds_of(self, text: str) -> list[int]:
+        """The kinds of a template's parameters: what most values have of the contents that are kept."""
+        known = self._kinds.get(text)
+        if known is not None:
+            return known
+        template = Template(text)
+        sampled = [c for f, t in enumerate(self.event_of) if t == text for c in self.census.samples[f]][:16]
+        rows = [(content, found) for content in sampled if (found := template.spans(content)) is not None]
+        if not rows or not rows[0][1]:
+            return [-1] * (len(template.parts) - 1)
+        values = pl.Series([c[start:end] for c, found in rows for start, end in found], dtype=pl.String)
+        table = kinds_of(values).reshape(len(rows), -1)
+        kinds = [int(np.bincount(column, minlength=len(KINDS)).argmax()) for column in table.T]
+        self._kinds[text] = kinds
+        return kinds
+
+    # -- forms to events --
+
+    def settle(self) -> list[Alias]:
+        """Parses all forms together, as if the log had come in one piece.
+
+        Returns:
+            What became of events that are none any more.
+        """
+        forms, samples = self.census.forms(), self.census.samples
+        examples = [sample[0] for sample in samples]
+        parser, known = self.parser, None
+        if self.library.templates:
+            known = known_forms(self.library, samples)
+            parser = taught(parser, forms, examples, known)
+        parsed = parser.parse_forms(forms, examples, known=known, loose=frozenset(self.loose))
+        before = list(self.event_of)
+        self.written, self.doubts = parsed.written, parsed.doubts
+        self.event_of = list(parsed.templates)
+        self._kinds.clear()
+        self.settled_forms = len(forms.texts)
+        return self._aliases(before)
+
+    def _aliases(self, before: Sequence[str | None]) -> list[Alias]:
+        current = set(self.event_of)
+        became: dict[str, set[str]] = defaultdict(set)
+        for old, new in zip(before, self.event_of, strict=True):
+            if old is not None and new is not None and old not in current:
+                became[old].add(new)
+        found = [
+            Alias(event_id(old), tuple(sorted(map(event_id, new))))
+            for old, new in became.items()
+            if self.totals[old]
+        ]
+        self.aliases |= {alias.old: alias.new for alias in found}
+        for text in current:
+            self.aliases.pop(event_id(text or ""), None)
+        return found
+
+    def _place(self) -> None:
+        """Gives new forms an event: one that fits them, or their own."""
+        new = [form for form, template in enumerate(self.event_of) if template is None]
+        if not new:
+            return
+        forms, samples = self.census.forms(), self.census.samples
+        chosen = [*new, *self._like(forms, new)]
+        examples = [samples[form][0] for form in chosen]
+        parsed = self.parser.parse_forms(forms.part(chosen), examples, loose=frozenset())
+        self.written += [""] * (len(forms.texts) - len(self.written))
+        self.doubts += [1.0] * (len(forms.texts) - len(self.doubts))
+        known = [Template(text) for text, _ in self.totals.most_common()]
+        for place, form in enumerate(new):
+            fitting = next((each.text for each in known if _fits(each, examples[place])), None)
+            self.event_of[form] = fitting or parsed.templates[place]
+            self.written[form] = parsed.written[place]
+
+    def _like(self, forms: Forms, new: Sequence[int]) -> list[int]:
+        """Older forms that share most tokens with new ones of their length."""
+        found: set[int] = set()
+        lengths = [len(row) for row in forms.words]
+        for form in new:
+            old = [
+                (sum(a == b for a, b in zip(forms.words[form], forms.words[other], strict=True)), -other)
+                for other, length in enumerate(lengths)
+                if length == lengths[form] and self.event_of[other] is not None
+            ]
+            found.update(-other for shared, other in sorted(old, reverse=True)[:_NEIGHBOURS] if shared)
+        return sorted(found)
+
+    # -- memory --
+
+    def forget(self) -> None:
+        """Forgets the forms that were not seen for longest; counts of events stay."""
+        if len(self.census.texts) > self.max_forms:
+            order = np.argsort(-np.array(self.seen), kind="stable")[: self.max_forms * 3 // 4]
+            kept = np.sort(order).tolist()
+            self.census = self.census.part(kept)
+            self.loose = {place for place, form in enumerate(kept) if form in self.loose}
+            self.event_of = [self.event_of[form] for form in kept]
+            self.seen = [self.seen[form] for form in kept]
+            self.written = [self.written[form] for form in kept]
+            self.doubts = [self.doubts[form] for form in kept]
+            self.settled_forms = min(self.settled_forms, len(kept))
+        if len(self.totals) > 2 * self.max_forms:
+            self._fold()
+
+    def _fold(self) -> None:
+        """Counts the rarest events of no remembered form together."""
+        current = set(self.event_of)
+        rare = [text for text, _ in reversed(self.totals.most_common()) if text not in current]
+        for text in rare[: len(self.totals) - self.max_forms]:
+            self.folded_lines += self.totals.pop(text)
+            self.folded_events += 1
+            self.aliases.pop(event_id(text), None)
+
+    # -- what is known --
+
+    def events(self) -> pl.DataFrame:
+        """Returns the events of the lines so far, most frequent first.
+
+        Returns:
+            Columns event_id, template, lines (as they were given out), normal_forms, doubt and example. Lines
+            of events that have become part of others are counted there.
+        """
+        rows: dict[str, dict[str, object]] = {}
+        for form, text in enumerate(self.event_of):
+            if text is not None and text not in rows:
+                example = self.census.samples[form][0]
+                rows[text] = {"example": example, "normal_forms": 0, "doubt": self.doubts[form]}
+            if text is not None:
+                rows[text]["normal_forms"] = int(str(rows[text]["normal_forms"])) + 1
+        counts = self._counts()
+        table = [
+            {"event_id": event_id(text), "template": text, "lines": counts[text]} | rows.get(text, {})
+            for text in counts
+        ]
+        schema = {"event_id": pl.String, "template": pl.String, "lines": pl.Int64}
+        more = {"normal_forms": pl.Int64, "doubt": pl.Float64, "example": pl.String}
+        frame = pl.DataFrame(table, schema=schema | more, orient="row")
+        return frame.sort("lines", "template", descending=[True, False])
+
+    def _counts(self) -> Counter[str]:
+        """Lines of each event, those of merged ones with what they became."""
+        text_of = {event_id(text or ""): text or "" for text in self.event_of}
+        counts: Counter[str] = Counter()
+        for text, count in self.totals.items():
+            new = self.resolve(event_id(text))
+            counts[text_of.get(new, text)] += count
+        return +counts
+
+    def resolve(self, identity: str) -> str:
+        """Returns the event that an event is part of now; itself where it is none's, or of several."""
+        passed = {identity}
+        while len(new := self.aliases.get(identity, ())) == 1 and new[0] not in passed:
+            identity = new[0]
+            passed.add(identity)
+        return identity
+
+    def propose(self, count: int) -> list[str]:
+        """Says which lines are worth a label: a content of each doubtful and frequent event."""
+        if self.settled_forms != len(self.census.texts):
+            self.settle()
+        samples = self.census.samples
+        parsed = Parsed([text or "" for text in self.event_of], self.written, self.doubts)
+        order = worthy(parsed, self.census.lines, known_forms(self.library, samples))
+        return [samples[form][0] for form in order[:count]]
+
+    def proposals(self, count: int) -> list[tuple[str, str]]:
+        """As `propose`, each with the template that it has now."""
+        event = {
+            content: text or ""
+            for text, sample in zip(self.event_of, self.census.samples, strict=True)
+            for content in sample
+        }
+        return [(content, event[content]) for content in self.propose(count)]
+
+    def learn(self, library: TemplateLibrary) -> None:
+        """Takes known templates in place of those it had; what was given out stays."""
+        self.library = library
+        self.settled_forms = 0
+
+    def obey(self, rules: Rules) -> None:
+        """Takes a user's rules in place of those it had."""
+        self.rules = self.census.rules = rules
+        self.settled_forms = 0
+
+    def search(self, words: Iterable[str]) -> pl.DataFrame:
+        """Returns the events whose template has all of some words, in any case of letters."""
+        table = self.events()
+        for word in words:
+            found = table["template"].str.to_lowercase().str.contains(word.lower(), literal=True)
+            table = table.filter(found)
+        return table
+
+
+def _fits(template: Template, content: str) -> bool:
+    """Whether a content is surely of a template: it has words, and no value of several."""
+    if len(_WORD.findall(template.text)) < 2 or WILDCARD not in template.text:
+        return template.text == content
+    found = template.spans(content)
+    return found is not None and all(
+        end > start and not any(map(str.isspace, content[start:end])) for start, end in found
+    )
