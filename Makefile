@@ -13,7 +13,7 @@ DEV_READY := $(VENV)/.dev
 # logparser3 pins an old `regex`: it has an environment of its own.
 PEER := .venv-peer
 
-.PHONY: demo test slow lint bench docs clean
+.PHONY: demo test slow lint bench peers docs clean
 
 demo: $(USER_READY)
 	@mkdir -p demo
@@ -42,6 +42,10 @@ bench: $(DEV_READY) $(PEER)/.ready
 	$(RUN)python benchmarks/coverage.py
 	$(RUN)python benchmarks/deduplication.py
 	$(RUN)python benchmarks/reading.py --peer-python $(PEER)/bin/python
+
+# What the parsers of logparser3 make of the annotated samples, for `recipes/evaluation.py parsing`.
+peers: $(DEV_READY) $(PEER)/.ready
+	$(RUN)python benchmarks/peer_parsers.py --peer-python $(PEER)/bin/python
 
 # Everything that a command writes into the documentation: figures, cards, the tree.
 docs: $(DEV_READY)

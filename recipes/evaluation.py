@@ -3,7 +3,8 @@
 Example: python recipes/evaluation.py parsing --seeds 0 1 2 \\
     --statements ../shared/data/statements/statements.csv.gz runs/statements
 
-A domain is parsed by what the domains of other folds teach. Drain3 comes with `pip install 'biglog[bench]'`.
+A domain is parsed by what the domains of other folds teach. Drain3 comes with `pip install 'biglog[bench]'`;
+what the parsers of logparser3 wrote is taken from the file that `make peers` makes.
 """
 
 from __future__ import annotations
@@ -33,11 +34,14 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--truths", nargs="+", default=list(GROUND_TRUTHS), choices=list(GROUND_TRUTHS))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="keeps what is near to what")
+    parser.add_argument("--peers", type=Path, default=Path("runs/peers/templates.json"))
     parser.add_argument("--out", type=Path, default=Path("results/parsing.json"))
     given = parser.parse_args()
     try:
         truths, seeds, tables = given.truths, given.seeds, given.statements
-        result = evaluate_parsing(given.data, tables, folds(), seeds, truths, say=_say, cache=given.cache)
+        result = evaluate_parsing(
+            given.data, tables, folds(), seeds, truths, say=_say, cache=given.cache, peers=given.peers
+        )
         write_json(given.out, result | {"hardware": hardware(), "versions": versions(), "git": git_state()})
     except BigLogError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -80,9 +80,13 @@ def test_a_result_has_every_system_and_says_what_it_was_measured_on(monkeypatch:
     folds, said = [["Apache"], ["HDFS", "Zookeeper"]], []
     result = parsing.evaluate_parsing(DATA, [STATEMENTS], folds, [0], ["loghub-2.0"], said.append)
     told = result["ground_truths"]["loghub-2.0"]
-    assert set(told) == {"versions", "BigLog, zero-shot", "rule", "normal forms", *parsing.LABELLED}
+    labelled = {way + rest for way in parsing.LABELLED for rest in parsing.RESTS}
+    assert set(told["systems"]) == {"BigLog, zero-shot", "rule", "normal forms", *labelled}
     assert set(told["versions"].values()) == {"loghub-2.0"}
-    assert len(said) == 5
+    assert len(said) == 4 + len(labelled)
+    assert 0.9 < told["steadiness"]["shuffled"]["BigLog"] <= 1
+    assert 0.9 < told["steadiness"]["streamed"]["BigLog"] <= 1
+    told = told["systems"]
     assert result["folds"] == folds
     assert result["statements"]["kept"] < result["statements"]["rows"]
     ours = told["BigLog, zero-shot"]

@@ -25,6 +25,7 @@ from biglog.data.statements.near import NearReport
 from biglog.data.tables.ground_truth import read_ground_truth
 from biglog.errors import InputError
 from biglog.logs.masking import normal_forms
+from biglog.evaluation.peer_templates import peer_parsers, peer_settings
 from biglog.metrics.corrections import RULES, correct
 from biglog.metrics.parsing import Parse, parsing_score
 from biglog.tasks.parsing import group_forms
@@ -32,17 +33,25 @@ from biglog.tasks.parsing.library import TemplateLibrary
 from biglog.tasks.parsing.parser import ZeroShotParser
 from biglog.tasks.parsing.schooling import School
 from biglog.tasks.parsing.stream import ParseStream
-from biglog.tasks.parsing.template import WILDCARD
+from biglog.tasks.parsing.template import WILDCARD, event_id
 
-SCHEMA: Final = "biglog-parsing/1"
+SCHEMA: Final = "biglog-parsing/2"
 CORRECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "none": (),
     "all": tuple(RULES),
 }
 """Rules that truth and parse are corrected by before they are compared, each a result of its own."""
 
+OURS: Final = "BigLog, zero-shot"
+
 Parser = Callable[[pl.Series], pl.Series]
 """Contents of one log to their templates."""
+
+Truths = Mapping[str, tuple[pl.Series, Sequence[str]]]
+"""Contents and templates of each domain."""
+
+Scores = dict[str, dict[str, dict[str, float]]]
+"""By domain, corrections and metric."""
 
 _MASK = re.compile(r"\[(?:NUM|TIMESTAMP|IP|CODE|FILE)\]")
 
@@ -209,6 +218,7 @@ def evaluate_parsing(
     ground_truths: Sequence[str],
     say: Callable[[str], None] = lambda text: None,
     cache: Path | None = None,
+    peers: Path | None = None,
 ) -> dict[str, Any]:
     """Scores all systems on all domains.
 
@@ -220,9 +230,11 @@ def evaluate_parsing(
         ground_truths: Names of `GROUND_TRUTHS`.
         say: Is told what was done.
         cache: Keeps which statements are near to the domains' forms; None keeps nothing.
+        peers: What the parsers of logparser3 wrote (`make peers`); None leaves them out.
 
     Returns:
-        By ground truth: its `versions` by domain, and by system `domains` and `means`.
+        By ground truth: its `versions` by domain; of `systems` each one's `domains` and `means`; and
+        `steadiness`.
 
     Raises:
         InputError: A domain has no ground truth, a table of statements cannot be read, or Drain3 is not
@@ -240,28 +252,48 @@ def evaluate_parsing(
     domains = [domain for fold in folds for domain in fold]
     table, near = statements_apart(folder, domains, statements, cache)
     result["statements"] = asdict(near)
+    if peers is not None:
+        result["peers"] = peer_settings(peers)
     for name in ground_truths:
         read = {domain: read_truth(domain, folder, GROUND_TRUTHS[name]) for domain in domains}
         truths = {domain: (contents, templates) for domain, (_, contents, templates) in read.items()}
-        systems: dict[str, list[dict[str, Parser]]] = {
-            baseline: [dict.fromkeys(domains, parse)] for baseline, parse in BASELINES.items()
-        }
         taught = [taught_parsers(truths, folds, table, seed) for seed in seeds]
-        systems = {"BigLog, zero-shot": [_parsers(one) for one in taught], **systems}
-        scored_runs = {system: [_scores(run, truths) for run in runs] for system, runs in systems.items()}
-        for way, choose in LABELLED.items():
-            scored_runs[way] = [_labelled(one, truths, choose) for one in taught]
-        told: dict[str, Any] = {"versions": {domain: version for domain, (version, _, _) in read.items()}}
-        for system, scores in scored_runs.items():
-            told[system] = {"domains": _domains(scores), "means": means(scores)}
-            say(f"{name}, {system}: {_row(told[system]['means']['none'])}")
+        runs = _all_scores(truths, taught, peers, name)
+        told: dict[str, Any] = {
+            "versions": {domain: version for domain, (version, _, _) in read.items()},
+            "systems": {
+                system: {"domains": _domains(scores), "means": means(scores)}
+                for system, scores in runs.items()
+            },
+        }
+        for system, found in told["systems"].items():
+            say(f"{name}, {system}: {_row(found['means']['none'])}")
+        told["steadiness"] = steadiness({d: contents for d, (contents, _) in truths.items()}, taught[0])
+        say(f"{name}: {told['steadiness']}")
         result["ground_truths"][name] = told
     return result
 
 
-def _scores(
-    parsers: Mapping[str, Parser], truths: Mapping[str, tuple[pl.Series, Sequence[str]]]
-) -> dict[str, dict[str, dict[str, float]]]:
+def _all_scores(
+    truths: Truths, taught: Sequence[Mapping[str, ZeroShotParser]], peers: Path | None, ground_truth: str
+) -> dict[str, list[Scores]]:
+    """Scores every system; ours for each seed."""
+    systems: dict[str, list[dict[str, Parser]]] = {OURS: [_parsers(one) for one in taught]}
+    systems |= {baseline: [dict.fromkeys(truths, parse)] for baseline, parse in BASELINES.items()}
+    if peers is not None:
+        contents = {domain: contents for domain, (contents, _) in truths.items()}
+        systems |= {
+            f"{peer} (logparser3)": [by_domain]
+            for peer, by_domain in peer_parsers(peers, ground_truth, contents).items()
+        }
+    found = {system: [_scores(run, truths) for run in runs] for system, runs in systems.items()}
+    for way, choose in LABELLED.items():
+        runs = [_labelled(one, truths, choose) for one in taught]
+        found |= {f"{way}{rest}": [run[rest] for run in runs] for rest in RESTS}
+    return found
+
+
+def _scores(parsers: Mapping[str, Parser], truths: Truths) -> Scores:
     return {
         domain: scored(templates, parsers[domain](contents).to_list())
         for domain, (contents, templates) in truths.items()
@@ -275,7 +307,7 @@ LABELLED: Final[dict[str, Callable[[ZeroShotParser, pl.Series], list[int]]]] = {
     f"BigLog, first {LABELS} distinct lines labelled": lambda _, contents: first_distinct(contents, LABELS),
     f"BigLog, {LABELS} proposed lines labelled": lambda parser, contents: proposed(parser, contents, LABELS),
 }
-"""Ways to choose the lines that are labelled; scores are of the lines whose content is not among them."""
+"""Ways to choose the lines that are labelled."""
 
 
 def first_distinct(contents: pl.Series, count: int) -> list[int]:
@@ -310,22 +342,84 @@ def parsed_whole(
     return stream.templates(contents, numbers)
 
 
+RESTS: Final = ("", "; other contents", "; templates without label", "; the same without labels")
+"""Of which lines a labelled log is scored: all that are not labelled; of these, those of no labelled content;
+those of no labelled template; and the same lines as parsed without labels. Each is a row of a result."""
+
+
 def _labelled(
     parsers: Mapping[str, ZeroShotParser],
-    truths: Mapping[str, tuple[pl.Series, Sequence[str]]],
+    truths: Truths,
     choose: Callable[[ZeroShotParser, pl.Series], list[int]],
-) -> dict[str, dict[str, dict[str, float]]]:
-    found = {}
+) -> dict[str, Scores]:
+    """Scores logs of which some lines are labelled, by `RESTS`."""
+    found: dict[str, Scores] = {rest: {} for rest in RESTS}
     for domain, (contents, templates) in truths.items():
         lines = choose(parsers[domain], contents)
-        library = TemplateLibrary(templates[line] for line in lines)
-        parsed = parsed_whole(parsers[domain], contents, library).to_list()
-        known = set(contents.gather(lines))
-        rest = [line for line, content in enumerate(contents) if content not in known]
-        # A domain of fewer different lines than labels has nothing left to ask for.
-        if rest:
-            found[domain] = scored([templates[line] for line in rest], [parsed[line] for line in rest])
+        told = {templates[line] for line in lines}
+        parsed = parsed_whole(parsers[domain], contents, TemplateLibrary(told)).to_list()
+        blind = parsed_whole(parsers[domain], contents).to_list()
+        labelled, known = set(lines), set(contents.gather(lines))
+        others = [line for line in range(len(contents)) if line not in labelled]
+        new = [line for line in others if templates[line] not in told]
+        chosen = (
+            (others, parsed),
+            ([line for line in others if contents[line] not in known], parsed),
+            (new, parsed),
+            (new, blind),
+        )
+        for rest, (rows, given) in zip(RESTS, chosen, strict=True):
+            # A domain of fewer different lines than labels has nothing left to ask for.
+            if rows:
+                found[rest][domain] = scored([templates[r] for r in rows], [given[r] for r in rows])
     return found
+
+
+def steadiness(
+    contents: Mapping[str, pl.Series], parsers: Mapping[str, ZeroShotParser]
+) -> dict[str, dict[str, float]]:
+    """Measures how far a parse depends on the order of lines, and on coming in batches.
+
+    Args:
+        contents: Contents of each domain.
+        parsers: Of each domain.
+
+    Returns:
+        `shuffled`: by system, the share of lines that are grouped alike when the lines come in another order
+        (GA with the parse in file order for truth), mean over domains. `streamed`: of ours in batches of
+        `BATCH_LINES`, the share of lines whose event, aliases followed, is that of the log in one piece.
+    """
+    rng = np.random.default_rng(0)
+    shuffled: dict[str, list[float]] = {"BigLog": [], **{name: [] for name in SHUFFLED}}
+    streamed = []
+    for domain, lines in contents.items():
+        order = rng.permutation(len(lines))
+        ways: dict[str, Parser] = {"BigLog": partial(parsed_whole, parsers[domain])}
+        ways |= {name: BASELINES[name] for name in SHUFFLED if name in BASELINES}
+        for name, parse in ways.items():
+            shuffled[name].append(_alike(parse(lines).gather(order), parse(lines.gather(order))))
+        streamed.append(_streamed(parsers[domain], lines))
+    return {
+        "shuffled": {name: float(np.mean(each)) for name, each in shuffled.items() if each},
+        "streamed": {"BigLog": float(np.mean(streamed))},
+    }
+
+
+SHUFFLED: Final = ("Drain3",)
+BATCH_LINES: Final = 100
+
+
+def _alike(one: pl.Series, other: pl.Series) -> float:
+    return parsing_score(Parse.of(one.to_list()), Parse.of(other.to_list())).as_dict()["GA"]
+
+
+def _streamed(parser: ZeroShotParser, contents: pl.Series) -> float:
+    stream = ParseStream(parser)
+    parts = [stream.parse(contents.slice(at, BATCH_LINES)) for at in range(0, len(contents), BATCH_LINES)]
+    stream.settle()
+    given = [stream.resolve(identity) for identity in pl.concat(parts)["event_id"]]
+    whole = parsed_whole(parser, contents).to_list()
+    return float(np.mean([one == event_id(other) for one, other in zip(given, whole, strict=True)]))
 
 
 def _parsers(taught: Mapping[str, ZeroShotParser]) -> dict[str, Parser]:
