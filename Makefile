@@ -38,6 +38,7 @@ bench: $(DEV_READY) $(PEER)/.ready
 	$(RUN)python benchmarks/embeddings.py
 	$(RUN)python benchmarks/cold_embeddings.py
 	$(RUN)python benchmarks/training.py
+	$(RUN)python benchmarks/parsing.py
 	$(RUN)python tokenizer_training/compare.py
 	$(RUN)python benchmarks/coverage.py
 	$(RUN)python benchmarks/deduplication.py

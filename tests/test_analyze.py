@@ -14,6 +14,7 @@ from data_path import DATA, LINES, needs_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import biglog
 from biglog.errors import InputError
 from biglog.inference.analysis import Analysis
 from biglog.inference.analyze import analyze
@@ -129,13 +130,33 @@ def test_a_baseline_makes_what_it_lacks_new(tmp_path: Path) -> None:
 def test_parameters_are_counted_exactly() -> None:
     contents = [f"user u{i % 3} read {i % 5} blocks from 10.0.0.{i % 4}" for i in range(100)]
     analysis = run(log(contents))
-    (event,) = (e for e in analysis.events if e.template.startswith("user u0"))
-    assert event.template == "user u0 read [NUM] blocks from [IP]"
-    assert event.count == 34
+    (event,) = analysis.events
+    assert event.template == "user <*> read [NUM] blocks from [IP]"
+    assert event.count == 100
     found = {p.token: dict(p.top) for p in event.parameters}
-    mine = [c for c in contents if c.startswith("user u0")]
-    assert found["[IP]"] == Counter(c.rsplit(" ", 1)[1] for c in mine)
-    assert found["[NUM]"] == Counter(c.split(" ")[3] for c in mine)
+    words = [content.split(" ") for content in contents]
+    assert found["<*>"] == Counter(row[1] for row in words)
+    assert found["[NUM]"] == Counter(row[3] for row in words)
+    assert found["[IP]"] == Counter(row[6] for row in words)
+
+
+def test_events_are_those_of_the_parser() -> None:
+    contents = [f"user u{i % 3} read {i % 5} blocks from 10.0.0.{i % 4}" for i in range(40)] + [
+        "",
+        "shut down",
+    ]
+    table = biglog.LogParser.from_pretrained().events(contents)
+    analysis = run(log(contents))
+    assert {event.event_id: event.count for event in analysis.events} == dict(
+        table.select("event_id", "lines").iter_rows()
+    )
+
+
+def test_too_many_normal_forms_are_grouped_by_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("biglog.inference.events.MOST_PARSED", 2)
+    analysis = run(log(["link up", "link down", "shut down", "link up"]))
+    assert sum(event.count for event in analysis.events) == 4
+    assert any("too many to parse" in note for note in analysis.notes)
 
 
 def test_names_that_keep_changing_are_parameters() -> None:

@@ -43,6 +43,8 @@ texts = st.text(alphabet="ab .+*?()|[]{}^$#&~-\\/\"'<>=:,%!@é\n", max_size=12)
 def test_a_template_fits_its_instances(before: str, after: str, value: str) -> None:
     template, content = before + "<*>" + after, before + value + after
     assume("<*>" not in before + after)
+    # Of blanks that stand in for one and an empty value's two, nobody knows which are which.
+    assume(value.strip() or fold(f"{before}x{after}") == f"{before}x{after}")
     assert match([template], [content]) == [fold(template)]
 
 

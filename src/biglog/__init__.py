@@ -18,13 +18,27 @@ if TYPE_CHECKING:
     from .data.loading import load_loghub
     from .inference.analyze import analyze
     from .inference.encoder import LogEncoder
+    from .inference.parser import LogParser
     from .logs.masking import normal_forms
     from .logs.record import read_logs
+    from .tasks.parsing.template import Template
 
-__all__ = ["BigLogError", "LogEncoder", "__version__", "analyze", "load_loghub", "normal_forms", "read_logs"]
+__all__ = [
+    "BigLogError",
+    "LogEncoder",
+    "LogParser",
+    "Template",
+    "__version__",
+    "analyze",
+    "load_loghub",
+    "normal_forms",
+    "read_logs",
+]
 
 _HOMES = {
     "LogEncoder": "inference.encoder",
+    "LogParser": "inference.parser",
+    "Template": "tasks.parsing.template",
     "analyze": "inference.analyze",
     "load_loghub": "data.loading",
     "normal_forms": "logs.masking",

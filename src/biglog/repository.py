@@ -33,7 +33,9 @@ WEIGHTS, TOKENIZER, CARD = "model.safetensors", "tokenizer.json", "README.md"
 REQUIRED_FILES = ("config.json", WEIGHTS, TOKENIZER, "tokenizer_config.json")
 PICTURES = ("curves.svg", "probes.svg")
 """What a card shows, beside it."""
-OPTIONAL_FILES = (CARD, "LICENSE", "special_tokens_map.json", "vocab.txt", *PICTURES)
+PARSER_FILES = ("parser_config.json", "parser.safetensors")
+"""What `LogParser` has learnt (`biglog.tasks.parsing.head`)."""
+OPTIONAL_FILES = (CARD, "LICENSE", "special_tokens_map.json", "vocab.txt", *PARSER_FILES, *PICTURES)
 POOLING = "1_Pooling/config.json"
 SENTENCE_FILES = (
     "modules.json",

@@ -24,8 +24,8 @@ from biglog.data.statements import drop_near_once, read_statements
 from biglog.data.statements.near import NearReport
 from biglog.data.tables.ground_truth import read_ground_truth
 from biglog.errors import InputError
-from biglog.logs.masking import normal_forms
 from biglog.evaluation.peer_templates import peer_parsers, peer_settings
+from biglog.logs.masking import normal_forms
 from biglog.metrics.corrections import RULES, correct
 from biglog.metrics.parsing import Parse, parsing_score
 from biglog.tasks.parsing import group_forms

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from biglog._version import __version__
+from biglog.checkpoints import checkpoint_path
 from biglog.inference.analysis import Analysis, OddLine, Source
 from biglog.inference.census import Census, First
 from biglog.inference.encoder import LogEncoder
@@ -22,7 +23,7 @@ from biglog.inference.evidence import Evidence, reasons, weigh
 from biglog.logs import masking
 from biglog.logs.record import LogReader, ReadReport, SourceReport, read_logs
 from biglog.logs.sources.expand import SourceLike
-from biglog.tasks.parsing import event_id
+from biglog.tasks.parsing.head import load_head
 
 ODD_SCORE = 0.5
 """From this score on a line counts as odd."""
@@ -73,7 +74,7 @@ def analyze(
     known = None if normal is None else _count(normal, None, with_values=False)[0]
     clock.lap("read")
     clock.move("read", "mask", census.mask_seconds + (known.mask_seconds if known else 0.0))
-    events = Events(census, known)
+    events = Events(census, known, load_head(checkpoint_path()))
     clock.lap("score")
     evidence = weigh(events, encoder)
     clock.lap("encode")
@@ -167,7 +168,7 @@ def _odd_line(
         line_number=first.line_number,
         line=first.line,
         content=first.content,
-        event_id=event_id(events.templates[index]),
+        event_id=events.ids[index],
         anomaly_score=float(evidence.scores[index]),
         reasons=why,
         count=int(events.counts[index]),
@@ -204,6 +205,8 @@ def _name(sources: SourceLike | Iterable[SourceLike]) -> str:
 def _notes(report: ReadReport, census: Census, events: Events, evidence: Evidence) -> list[str]:
     """What a reader has to know about the input before trusting the counts."""
     notes = [note for row in report.sources for note in _source_notes(row)]
+    if events.by_rule:
+        notes.append(f"{len(census.forms):,} normal forms are too many to parse: events are made by a rule.")
     if events.timeline.outside:
         outside = f"{events.timeline.outside:,} lines have times far from all others"
         notes.append(f"{outside}; the timeline shows them at its edges.")

@@ -16,6 +16,7 @@ import polars as pl
 from biglog.inference.analysis import ContextLine
 from biglog.logs import masking
 from biglog.logs.record import RecordBatch
+from biglog.tasks.parsing.forms import Samples
 
 MAX_FORMS = 100_000
 """Distinct normal forms that are told apart; later new ones are folded into their words, then into one."""
@@ -78,6 +79,7 @@ class Census:
     Attributes:
         forms: Distinct normal forms, in order of first appearance; their indices are the codes in the tables.
         firsts: For each of them, where it was first seen.
+        samples: For each of them, some contents.
         lines: Lines counted.
         folded_forms: Lines whose normal form came after too many others and was folded.
         folded_values: Whether counts of values are lower bounds somewhere.
@@ -95,6 +97,7 @@ class Census:
         self.folded_values = False
         self.bin_seconds = BIN_SECONDS[0]
         self.mask_seconds = 0.0
+        self.samples = Samples()
         self._codes: dict[str, int] = {}
         self._max_forms, self._max_rows, self._with_values = max_forms, max_rows, with_values
         self._tables: dict[str, list[pl.DataFrame]] = {name: [] for name in _KEYS}
@@ -109,6 +112,7 @@ class Census:
         self.mask_seconds += time.perf_counter() - started
         self._finish_contexts(batch)
         codes = self._encode(forms, batch)
+        self.samples.add(contents.fill_null(""), codes.cast(pl.Int64), len(self.forms))
         self._keep_tail(batch)
         self.lines += len(codes)
         self._count(batch.frame.select("timestamp", "level", "component").with_columns(code=codes))

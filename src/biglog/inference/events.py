@@ -15,20 +15,26 @@ from biglog.inference.analysis import Burst, Event, Parameter
 from biglog.inference.census import BIN_SECONDS, Census, First
 from biglog.logs.masking import MASK_TOKENS
 from biglog.tasks import anomaly
-from biglog.tasks.parsing import WILDCARD, ZERO, event_id, group_forms
+from biglog.tasks.parsing import WILDCARD, event_id, group_forms
+from biglog.tasks.parsing.extraction import KINDS
+from biglog.tasks.parsing.parser import ZeroShotParser
+from biglog.tasks.parsing.stream import ParseStream
+from biglog.tasks.parsing.template import Template
 
 MAX_BINS = 60
 TOP_VALUES = 5
 BLANK = "(blank line)"
+
+MOST_PARSED = 10_000
+"""Normal forms from which on events are made by a rule: the parser would take longer than a reader waits."""
 
 # A burst is a bin with this many times the lines that the pace of the rest of the log would give, and with
 # enough lines to be no accident.
 _BURST_RATE, _BURST_LINES = 8.0, 20
 
 _VALUE = re.compile("|".join(re.escape(token) for token in MASK_TOKENS))
-_VALUE_OR_ZERO = re.compile(f"{_VALUE.pattern}|{ZERO.pattern}")
 
-# Places are numbered word by word; no word holds as many values as this.
+# Places are numbered; no place holds as many values as this.
 _SLOTS = 1000
 _VALUES = pl.Schema(
     {"code": pl.Int32(), "slot": pl.Int64(), "token": pl.String(), "value": pl.String(), "count": pl.Int64()}
@@ -60,9 +66,12 @@ class Events:
     Args:
         census: The counted log.
         baseline: The counted log of normal operation, if there is one.
+        parser: What makes events of normal forms; None groups them by a rule.
 
     Attributes:
-        templates: Template of each event.
+        ids: Identity of each event.
+        templates: Template of each event, with mask tokens for values of a known kind.
+        by_rule: Whether events were made by the rule: without a parser, or of too many normal forms.
         worded: Whether it has a word, and not values and punctuation alone.
         counts: Lines.
         known: Lines in the baseline.
@@ -77,15 +86,20 @@ class Events:
         timeline: The bins of the log.
     """
 
-    def __init__(self, census: Census, baseline: Census | None = None) -> None:
+    def __init__(
+        self, census: Census, baseline: Census | None = None, parser: ZeroShotParser | None = None
+    ) -> None:
         self._census = census
         own = len(census.forms)
         present = set(census.forms)
         extra = [form for form in (baseline.forms if baseline else ()) if form not in present]
-        grouping = group_forms([*census.forms, *extra])
-        self.templates = [template or BLANK for template in grouping.templates]
-        self.worded = np.array([_has_word(template) for template in grouping.templates], dtype=bool)
-        self.event_of = np.array(grouping.event_of, dtype=np.int64)
+        texts = [*census.forms, *extra]
+        grouped = _parsed(texts, census, baseline, parser) or _by_rule(texts)
+        self.ids = [event_id(template) for template in grouped.templates]
+        self.templates = [shown or BLANK for shown in grouped.shown]
+        self.worded = np.array([_has_word(template) for template in grouped.templates], dtype=bool)
+        self.event_of = np.array(grouped.event_of, dtype=np.int64)
+        self.by_rule = grouped.by_rule
         self._owners = pl.DataFrame(
             {"code": np.arange(own, dtype=np.int32), "event": self.event_of[:own]},
             schema={"code": pl.Int32, "event": pl.Int64},
@@ -98,7 +112,7 @@ class Events:
         self.timeline = _timeline(census)
         self._timelines = self._counts_per_bin()
         self._per_bin = np.sum([*self._timelines.values(), (0,) * len(self.timeline.starts)], axis=0)
-        self._parameters = _parameters(census, self.event_of, self.templates)
+        self._parameters = _parameters(census, self.event_of, grouped.templates)
 
     def __len__(self) -> int:
         return len(self.templates)
@@ -140,7 +154,7 @@ class Events:
         """
         first = self._earliest[index]
         return Event(
-            event_id=event_id(self.templates[index]),
+            event_id=self.ids[index],
             template=self.templates[index],
             count=int(self.counts[index]),
             share=float(self.counts[index] / self.counts.sum()),
@@ -234,6 +248,52 @@ def _has_word(template: str) -> bool:
     return any(map(str.isalpha, _VALUE.sub("", template)))
 
 
+@dataclass(frozen=True)
+class _Grouped:
+    """Events of normal forms: templates with `<*>`, as they are shown, and the event of each form."""
+
+    templates: list[str]
+    shown: list[str]
+    event_of: list[int]
+    by_rule: bool
+
+
+def _parsed(
+    forms: list[str], census: Census, baseline: Census | None, parser: ZeroShotParser | None
+) -> _Grouped | None:
+    """Events as the parser makes them, where there are not too many forms for it."""
+    if parser is None or len(forms) > MOST_PARSED:
+        return None
+    contents = list(census.samples.contents)
+    lines = dict(census.table("seen").select("code", "count").iter_rows())
+    counts = [lines.get(code, 0) for code in range(len(contents))]
+    if baseline is not None:
+        sampled = dict(zip(baseline.forms, baseline.samples.contents, strict=True))
+        contents += [sampled[form] for form in forms[len(contents) :]]
+        counts += [1] * (len(forms) - len(counts))
+    stream = ParseStream.of_counted(parser, forms, counts, contents)
+    numbers: dict[str, int] = {}
+    event_of = [numbers.setdefault(template or "", len(numbers)) for template in stream.event_of]
+    shown = [_shown(template, stream.kinds_of(template)) for template in numbers]
+    return _Grouped(list(numbers), shown, event_of, by_rule=False)
+
+
+def _by_rule(forms: list[str]) -> _Grouped:
+    grouping = group_forms(forms)
+    plain = [_VALUE.sub(WILDCARD, template) for template in grouping.templates]
+    return _Grouped(plain, grouping.templates, grouping.event_of, by_rule=True)
+
+
+_TOKEN_OF = {KINDS.index(name): token for name, token in zip(KINDS[:-1], MASK_TOKENS, strict=True)}
+
+
+def _shown(template: str, kinds: list[int]) -> str:
+    """A template with the mask token of each value's kind."""
+    parts = template.split(WILDCARD)
+    tokens = [_TOKEN_OF.get(kind, WILDCARD) for kind in kinds]
+    return parts[0] + "".join(token + part for token, part in zip(tokens, parts[1:], strict=True))
+
+
 def _binned(table: pl.DataFrame, key: str, line: Timeline) -> dict[object, tuple[int, ...]]:
     """Sums a table of counts into the display bins; far-off times fall into the first or last one."""
     if not line.starts:
@@ -308,26 +368,21 @@ def _parameters(
 
 def _placed_values(census: Census, event_of: NDArray[np.int64], templates: list[str]) -> pl.DataFrame:
     """Values with the place ("slot") they have in their event: masked values, and words under a wildcard."""
-    split = [template.split(" ") for template in templates]
+    known = [Template(template) for template in templates]
     slots: list[tuple[int, int, int]] = []
     words: list[tuple[int, int, str, str]] = []
     for code, form in enumerate(census.forms):
-        ordinal = 0
-        for at, (word, shown) in enumerate(zip(form.split(" "), split[event_of[code]], strict=False)):
-            values = _VALUE.findall(word)
-            if shown == WILDCARD:
-                words.append((code, _SLOTS * at, WILDCARD, word))
-                ordinal += len(values)
-                continue
-            # A lone 0 is a value where the template has a number in its place, and text where it has a 0.
-            if word != shown:
-                values = _VALUE_OR_ZERO.findall(word)
-            for nth, value in enumerate(values):
-                if value == "0":
-                    words.append((code, _SLOTS * at + nth, "[NUM]", value))
-                else:
-                    slots.append((code, ordinal, _SLOTS * at + nth))
-                    ordinal += 1
+        masks = [match.span() for match in _VALUE.finditer(form)]
+        places = known[event_of[code]].spans(form)
+        if places is None:
+            slots += [(code, ordinal, _SLOTS * ordinal) for ordinal in range(len(masks))]
+            continue
+        for place, (start, end) in enumerate(places):
+            inside = [n for n, (first, last) in enumerate(masks) if start <= first and last <= end]
+            slots += [(code, ordinal, _SLOTS * place + nth) for nth, ordinal in enumerate(inside)]
+            if not inside and end > start:
+                text = form[start:end]
+                words.append((code, _SLOTS * place, "[NUM]" if text == "0" else WILDCARD, text))
     return _joined_values(census, slots, words)
 
 

@@ -181,7 +181,7 @@ def passes(masks: tuple[Mask, ...] = MASKS) -> list[Pass]:
 
 
 # Below this, compiling the patterns for a column costs more than Python's loop.
-_FEW_LINES, _FEW_BYTES = 500, 100_000
+_FEW_LINES, _FEW_BYTES = 100, 100_000
 # Python's loop backtracks: on a long word with dots or dashes it takes the square of the length.
 _LONG_BYTES = 1_000
 # Below this many lines another thread costs more than it saves.
@@ -242,7 +242,8 @@ def _mask_piece(texts: pl.Series, masks: tuple[Mask, ...]) -> pl.Series:
         patterns = [(step.pattern(*_RUST), step.replacement) for step in steps]
         if contextual:
             found = texts.str.contains("|".join(pattern for pattern, _ in patterns)).arg_true()
-            texts = texts.scatter(found, _replace_in_turn(texts.gather(found), patterns))
+            if len(found):  # thirty patterns are compiled even for no line
+                texts = texts.scatter(found, _replace_in_turn(texts.gather(found), patterns))
         else:
             texts = _replace_in_turn(texts, patterns)
     return texts.str.strip_chars(" ")

@@ -41,6 +41,7 @@ SECTIONS: Final = (
     Section("cold_embeddings.json", "Lines never seen before", speed.cold, speed.cold_in_short),
     Section("probes_biglog-mini.json", "Probes", learning.probes, learning.probes_in_short),
     Section("parsing.json", "Log parsing", parsing.parsing, parsing.parsing_in_short),
+    Section("benchmark_parsing.json", "Speed of parsing", speed.parsing, speed.parsing),
     Section("reading.json", "Reading headers", reading.headers, reading.headers_in_short, True),
     Section("reading_coverage.json", "Reading any log", reading.coverage, reading.formats, True),
     Section("deduplication.json", "Distinct normal forms", reading.deduplication, None, True),

@@ -53,8 +53,8 @@ def _steady(told: dict[str, Any]) -> str:
     others = [f"{share:.1%} ({name})" for name, share in shuffled.items() if name != "BigLog"]
     return (
         f"Lines in another order: {shuffled['BigLog']:.1%} of them are grouped as before (BigLog), "
-        f"{joined(others)}. In batches: {told['steadiness']['streamed']['BigLog']:.1%} have the event that they "
-        "have in one piece, aliases followed; after settling all forms have."
+        f"{joined(others)}. In batches: {told['steadiness']['streamed']['BigLog']:.1%} have the event that "
+        "they have in one piece, aliases followed; after settling all forms have."
         if others
         else ""
     )
@@ -65,10 +65,11 @@ def _told(result: Result) -> str:
     several = "s" if len(result["seeds"]) > 1 else ""
     return (
         "**Log parsing**, 2,000 annotated lines of each of 16 systems, mean over systems, one setting for "
-        f"all. {OURS}: without any label of the system, taught by those of the other folds' systems and by "
-        f"log statements; training seed{several} {seeds}. Where lines are labelled, scores are of the "
-        "others. The parsers of logparser3 have the setting, and all the same masks, that serve them best over "
-        "these samples. The rule is what `biglog analyze` groups by (`python recipes/evaluation.py parsing`)."
+        f"all. {OURS}: without any label of the system, taught by those of the other folds' systems and "
+        f"by log statements; training seed{several} {seeds}. Where lines are labelled, scores are of the "
+        "others. The parsers of logparser3 have the setting, and all the same masks, that serve them best "
+        "over these samples. All samples were looked at while this was built "
+        "(`python recipes/evaluation.py parsing`)."
     )
 
 

@@ -249,23 +249,11 @@ def _rest(node: Node, column: int) -> list[float]:
 def _under_masks(forms: Forms, node: Sequence[int], column: int) -> list[float]:
     """The texts that a column's tokens stand for: how many, how even, of what."""
     seen: Counter[str] = Counter()
-    for form in node:
+    for form in node[:MOST_FORMS]:
         seen.update(forms.raw[form][column])
     total = max(1, seen.total())
     some = list(seen)[:20] or [""]
     lines = sum(int(forms.lines[form]) for form in node)
-    made_of = np.array(
-        [
-            (
-                len(text),
-                sum(map(str.isdigit, text)) / max(1, len(text)),
-                sum(map(str.isalpha, text)) / max(1, len(text)),
-                *(text.count(sign) for sign in "./-:"),
-                float(text.isdigit()),
-            )
-            for text in some
-        ]
-    )
     single = len(seen) <= 1
     return [
         len(seen),
@@ -274,5 +262,16 @@ def _under_masks(forms: Forms, node: Sequence[int], column: int) -> list[float]:
         float(single),
         float(single) * np.log(total),
         float(single) * np.log(lines),
-        *made_of.mean(axis=0),
+        *np.array([_made_of(text) for text in some]).mean(axis=0),
     ]
+
+
+@lru_cache(1 << 16)
+def _made_of(text: str) -> tuple[float, ...]:
+    return (
+        len(text),
+        sum(map(str.isdigit, text)) / max(1, len(text)),
+        sum(map(str.isalpha, text)) / max(1, len(text)),
+        *(text.count(sign) for sign in "./-:"),
+        float(text.isdigit()),
+    )

@@ -151,7 +151,9 @@ def _one(
     found: _Found,
 ) -> None:
     spans = template.spans(content)
-    text, spans = of_spans(content, otherwise(row, content) if spans is None else spans)
+    if spans is None:
+        spans, kinds = otherwise(row, content), ()
+    text, spans = of_spans(content, spans)
     found.add_line(row, text, spans, kinds)
 
 

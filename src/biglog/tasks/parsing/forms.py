@@ -11,9 +11,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from biglog.logs.known_forms import KnownForms
 from biglog.logs.masking import normal_forms, values
 from biglog.tasks.parsing.rules import Rules
-from biglog.tasks.parsing.tokens import MASKED, VALUE_MARKS, Token, read_tokens
+from biglog.tasks.parsing.tokens import CUT, MASKED, VALUE_MARKS, Token, read_tokens
 
 MOST_CONTENTS = 16
 """Contents of a form that are looked at for the values under its masks."""
@@ -22,7 +23,13 @@ SAMPLE_CHARACTERS = 8_000
 """Characters of a form's sample from which on no more contents are kept."""
 
 MOST_CHARACTERS = 4_000
-"""Characters of a content that its form is made of; what follows is not looked at."""
+"""Characters of a content that its form is made of; for what follows stands `CUT`."""
+
+MOST_TOKENS = 300
+"""Tokens of a form before `CUT`: every one is judged, and a line can have very many."""
+
+LANE_LINES = 5_000
+"""Lines of a batch from which on it pays to look for forms that are known already."""
 
 Numbers = NDArray[np.int64]
 
@@ -88,6 +95,38 @@ class Forms:
 
 
 @dataclass
+class Samples:
+    """The first contents of each form: `MOST_CONTENTS` distinct ones, or as many as `SAMPLE_CHARACTERS` hold.
+
+    Attributes:
+        contents: Of each form.
+        grown: Forms of which contents came since this was emptied.
+    """
+
+    contents: list[list[str]] = field(default_factory=list)
+    grown: set[int] = field(default_factory=set)
+
+    def add(self, contents: pl.Series, numbers: pl.Series, forms: int) -> None:
+        """Takes lines.
+
+        Args:
+            contents: Contents, dtype String, shape (lines,).
+            numbers: The form of each, dtype Int64, shape (lines,).
+            forms: How many forms there are.
+        """
+        self.contents += [[] for _ in range(forms - len(self.contents))]
+        wanting = pl.Series([_has_room(sample) for sample in self.contents], dtype=pl.Boolean)
+        table = pl.DataFrame({"number": numbers, "content": contents})
+        distinct = table.filter(wanting.gather(numbers)).unique(maintain_order=True)
+        for number, found in distinct.group_by("number", maintain_order=True).agg("content").iter_rows():
+            sample = self.contents[number]
+            for content in found:
+                if content not in sample and _has_room(sample):
+                    sample.append(content)
+                    self.grown.add(number)
+
+
+@dataclass
 class FormCensus:
     """Counts the forms of a log as its lines come in.
 
@@ -97,17 +136,21 @@ class FormCensus:
         texts: Normal forms, in order of first appearance.
         lines: How many lines have each.
         rules: A user's rules.
-        samples: The first `MOST_CONTENTS` distinct contents of each, as many as `SAMPLE_CHARACTERS` hold.
     """
 
     texts: list[str] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     rules: Rules = field(default_factory=Rules)
-    samples: list[list[str]] = field(default_factory=list)
+    _samples: Samples = field(default_factory=Samples)
     _number: dict[str, int] = field(default_factory=dict)
     _tokens: list[list[Token]] = field(default_factory=list)
     _raw: list[list[Counter[str]]] = field(default_factory=list)
-    _grown: set[int] = field(default_factory=set)
+    _lane: KnownForms = field(default_factory=KnownForms)
+
+    @property
+    def samples(self) -> list[list[str]]:
+        """Contents of each form (see `Samples`)."""
+        return self._samples.contents
 
     def add(self, contents: pl.Series) -> Numbers:
         """Counts lines.
@@ -118,16 +161,32 @@ class FormCensus:
         Returns:
             The number of each line's form, shape (lines,).
         """
-        contents = contents.fill_null("").str.slice(0, MOST_CHARACTERS)
-        table = pl.DataFrame({"content": contents, "form": normal_forms(contents)})
-        counted = table.group_by("form", maintain_order=True).agg(pl.len())
-        numbers = [self._known(form) for form in counted["form"].to_list()]
-        for number, count in zip(numbers, counted["len"].to_list(), strict=True):
+        contents = contents.fill_null("")
+        long = (contents.str.len_chars() > MOST_CHARACTERS).arg_true()
+        contents = contents.str.slice(0, MOST_CHARACTERS)
+        codes, texts = self._coded(contents)
+        for row in long.to_list():
+            texts.append(texts[codes[row]] + CUT)
+            codes[row] = len(texts) - 1
+        counts = np.bincount(codes, minlength=len(texts))
+        numbers = np.array(
+            [self._known(_bounded(text)) if count else -1 for text, count in zip(texts, counts, strict=True)],
+            dtype=np.int64,
+        )
+        for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
             self.lines[number] += count
-        counted = counted.select("form", number=pl.Series(numbers, dtype=pl.Int64))
-        table = table.join(counted, on="form", how="left", maintain_order="left")
-        self._sample(table.select("number", "content"))
-        return table["number"].to_numpy()
+        of_line = numbers[codes]
+        self._samples.add(contents, pl.Series(of_line), len(self.texts))
+        return of_line
+
+    def _coded(self, contents: pl.Series) -> tuple[Numbers, list[str]]:
+        """The normal forms of some lines, in order of first appearance, and which of them each line has."""
+        if len(contents) >= LANE_LINES:
+            codes, texts = self._lane.numbers(contents)
+            return codes.to_numpy().astype(np.int64), list(texts)
+        numbers: dict[str, int] = {}
+        found = [numbers.setdefault(form, len(numbers)) for form in normal_forms(contents).to_list()]
+        return np.array(found, dtype=np.int64), list(numbers)
 
     @classmethod
     def of_counted(
@@ -137,7 +196,7 @@ class FormCensus:
         number = {text: place for place, text in enumerate(texts)}
         tokens = [read_tokens(text) for text in texts]
         raw: list[list[Counter[str]]] = [[] for _ in texts]
-        return cls(texts, lines, rules, samples, number, tokens, raw, set(range(len(texts))))
+        return cls(texts, lines, rules, Samples(samples, set(range(len(texts)))), number, tokens, raw)
 
     def part(self, numbers: Sequence[int]) -> FormCensus:
         """Returns a census of some of the forms, numbered anew."""
@@ -146,7 +205,7 @@ class FormCensus:
             [self.texts[number] for number in numbers],
             [self.lines[number] for number in numbers],
             self.rules,
-            [self.samples[number] for number in numbers],
+            Samples([self.samples[number] for number in numbers]),
             {self.texts[number]: place for place, number in enumerate(numbers)},
             [self._tokens[number] for number in numbers],
             [self._raw[number] for number in numbers],
@@ -157,19 +216,7 @@ class FormCensus:
         if number == len(self.texts):
             self.texts.append(form)
             self.lines.append(0)
-            self.samples.append([])
         return number
-
-    def _sample(self, table: pl.DataFrame) -> None:
-        wanting = pl.Series([_has_room(sample) for sample in self.samples], dtype=pl.Boolean)
-        wanted = table.filter(wanting.gather(table["number"]))
-        distinct = wanted.unique(maintain_order=True)
-        for number, found in distinct.group_by("number", maintain_order=True).agg("content").iter_rows():
-            sample = self.samples[number]
-            for content in found:
-                if content not in sample and _has_room(sample):
-                    sample.append(content)
-                    self._grown.add(number)
 
     def forms(self, of_line: Numbers | None = None) -> Forms:
         """Returns what was counted so far.
@@ -180,8 +227,8 @@ class FormCensus:
         for number in range(len(self._tokens), len(self.texts)):
             self._tokens.append(read_tokens(self.texts[number]))
             self._raw.append([])
-        self._read_samples(sorted(self._grown))
-        self._grown.clear()
+        self._read_samples(sorted(self._samples.grown))
+        self._samples.grown.clear()
         lines = np.array(self.lines, dtype=np.int64)
         none = np.zeros(0, dtype=np.int64)
         return Forms(
@@ -205,6 +252,19 @@ class FormCensus:
             masked = iter(by_row.get(row, ()))
             for token, counter in zip(self._tokens[number], self._raw[number], strict=True):
                 counter["".join(_unmarked(token.text, masked))] += 1
+
+
+def _bounded(form: str) -> str:
+    """A form with no more than `MOST_TOKENS` tokens; `CUT` stands for others, and for one that was cut."""
+    if len(form) <= MOST_TOKENS:
+        return form
+    tokens = read_tokens(form)
+    if tokens[-1].text == CUT:
+        tokens = tokens[:-1]
+    elif len(tokens) <= MOST_TOKENS:
+        return form
+    last = tokens[min(MOST_TOKENS, len(tokens) - 1)].start if tokens else 0
+    return form[:last] + CUT
 
 
 def _has_room(sample: Sequence[str]) -> bool:

@@ -210,9 +210,9 @@ class Blend:
 def learn(taught: Sequence[tuple[Lessons, float]], *, seed: int = 0, trees: int = TREES) -> Judges:
     """Learns from the lessons of several logs.
 
-    Every log counts with the square root of how many rows it has, times its weight. Extremely randomised trees
-    (Geurts, Ernst and Wehenkel, Machine Learning 2006) hold better on systems that they were not taught by than
-    boosted ones, which are surer of what they saw.
+    Every log counts with the square root of how many rows it has, times its weight. Extremely randomised
+    trees (Geurts, Ernst and Wehenkel, Machine Learning 2006) hold better on systems that they were not taught
+    by than boosted ones, which are surer of what they saw.
 
     Args:
         taught: Lessons with their weights.

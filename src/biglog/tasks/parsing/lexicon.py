@@ -7,6 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
 
 from biglog.tasks.parsing.template import WILDCARD
 from biglog.tasks.parsing.tokens import TOKEN
@@ -17,6 +19,7 @@ BEGIN, END = "^", "$"
 """Stand for what is before the first and after the last token."""
 
 FEATURES = 7
+_MOST_REMEMBERED = 1 << 16
 
 
 @dataclass
@@ -67,14 +70,34 @@ class Lexicon:
 
     def features(self, token: str, before: str, after: str) -> tuple[float, ...]:
         """What is known of a token and its neighbours, `FEATURES` numbers; -1 for a token without words."""
-        known = [math.log1p(self.words[word.lower()]) for word in _WORD.findall(token)]
-        before, after = before.lower(), after.lower()
-        return (
-            min(known, default=-1.0),
-            sum(known) / len(known) if known else -1.0,
-            math.log1p(self.tokens[token]),
-            (self.values_before[before] + 0.3) / (self.before[before] + 1),
-            math.log1p(self.before[before]),
-            (self.values_after[after] + 0.3) / (self.after[after] + 1),
-            math.log1p(self.after[after]),
-        )
+        return (*self._of_token(token), *self._side(before, "before"), *self._side(after, "after"))
+
+    @cached_property
+    def _remembered(self) -> dict[tuple[str, str], tuple[float, ...]]:
+        """What was asked before: a partition asks the same tokens round after round."""
+        return {}
+
+    def _of_token(self, token: str) -> tuple[float, ...]:
+        found = self._remembered.get((token, ""))
+        if found is None:
+            known = [math.log1p(self.words[word.lower()]) for word in _WORD.findall(token)]
+            mean = sum(known) / len(known) if known else -1.0
+            found = (min(known, default=-1.0), mean, math.log1p(self.tokens[token]))
+            self._remember((token, ""), found)
+        return found
+
+    def _side(self, token: str, side: Literal["before", "after"]) -> tuple[float, ...]:
+        found = self._remembered.get((token, side))
+        if found is None:
+            every, values = (
+                (self.before, self.values_before) if side == "before" else (self.after, self.values_after)
+            )
+            count = every[token.lower()]
+            found = ((values[token.lower()] + 0.3) / (count + 1), math.log1p(count))
+            self._remember((token, side), found)
+        return found
+
+    def _remember(self, key: tuple[str, str], found: tuple[float, ...]) -> None:
+        if len(self._remembered) > _MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[key] = found

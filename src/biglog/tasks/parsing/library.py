@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from biglog.errors import InputError
 from biglog.tasks.parsing.forms import Numbers
 from biglog.tasks.parsing.template import WILDCARD, Template, fold, fold_all
+from biglog.tasks.parsing.tokens import CUT
 
 _STEADY = re.compile(r"(?<=[ ])[a-z]{4,}(?=[ ])")
 _MAYBE_MASKED = re.compile(r"[a-f]+")
@@ -53,10 +54,8 @@ class TemplateLibrary:
         table = contents.to_frame("content")
         return table.join(found, on="content", how="left", maintain_order="left")["template"]
 
-    def match_forms(
-        self, contents: pl.Series, of_line: Numbers, forms: Sequence[str] | None
-    ) -> pl.Series:
-        """As `match`, faster where the normal forms are known: a template is tried on forms that have its words.
+    def match_forms(self, contents: pl.Series, of_line: Numbers, forms: Sequence[str] | None) -> pl.Series:
+        """As `match`, faster where normal forms are known: a template is tried on those that have its words.
 
         Args:
             contents: Contents, dtype String without null, shape (lines,).
@@ -86,7 +85,8 @@ def _possible(template: str, forms: Sequence[str] | None) -> NDArray[np.bool_]:
     possible = np.ones(len(forms), dtype=np.bool_)
     for word in _steady(template):
         possible &= texts.str.contains(f" {word} ", literal=True).to_numpy()
-    return possible
+    # A word can stand in what was cut off.
+    return possible | texts.str.ends_with(f"{CUT} ").to_numpy()
 
 
 def check_labels(contents: Sequence[str], templates: Sequence[str]) -> None:

@@ -38,7 +38,7 @@ def merge_lists(templates: Sequence[str], lines: Sequence[int]) -> list[str]:
         lines: How many lines each has.
 
     Returns:
-        For each the template that most lines of its kind have; where long lists vary, with `<*>` for the list.
+        For each the template that most lines of its kind have; where long lists vary, `<*>` for the list.
     """
     kinds = [_SIDE_BY_SIDE.sub(WILDCARD, _ASIDE.sub("", template)) for template in templates]
     counted: dict[str, Counter[str]] = defaultdict(Counter)
@@ -82,24 +82,22 @@ def take_in(
             total[template] += int(count)
             example.setdefault(template, content)
     names = sorted(total, key=lambda template: (-total[template], template))
-    contents = pl.Series([fold(example[name]) for name in names], dtype=pl.String)
+    contents = [fold(example[name]) for name in names]
     found: dict[str, str] = {}
     for place, name in enumerate(names):
         if WILDCARD in name and name not in found and len(_WORD.findall(name)) >= FEWEST_WORDS:
-            _take_in(name, names[place + 1 :], contents[place + 1 :], total, found)
+            longest = max((part.strip() for part in name.split(WILDCARD)), key=len)
+            near = [n for n in range(place + 1, len(names)) if longest in contents[n]]
+            if near:
+                _take_in(name, [names[n] for n in near], [contents[n] for n in near], total, found)
     return found
 
 
 def _take_in(
-    name: str, others: Sequence[str], contents: pl.Series, total: Mapping[str, int], found: dict[str, str]
+    name: str, others: Sequence[str], contents: list[str], total: Mapping[str, int], found: dict[str, str]
 ) -> None:
-    longest = max((part.strip() for part in name.split(WILDCARD)), key=len)
-    near = contents.str.contains(longest, literal=True).arg_true()
-    if not len(near):
-        return
     # A value is one word: one of several could be anything.
-    fits = contents.gather(near).str.contains(pattern(name, r"\S+?"))
-    for place in near.filter(fits).to_list():
-        other = others[place]
-        if total[other] < total[name]:
+    fits = pl.Series(contents, dtype=pl.String).str.contains(pattern(name, r"\S+?")).to_list()
+    for other, fit in zip(others, fits, strict=True):
+        if fit and total[other] < total[name]:
             found.setdefault(other, name)

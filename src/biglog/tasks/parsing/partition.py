@@ -18,7 +18,7 @@ import numpy as np
 from biglog.tasks.parsing.columns import Floats, Node, features
 from biglog.tasks.parsing.forms import Forms
 from biglog.tasks.parsing.lexicon import Lexicon
-from biglog.tasks.parsing.tokens import ANY_MARK, PUNCTUATION
+from biglog.tasks.parsing.tokens import ANY_MARK, CUT, PUNCTUATION
 
 Judge = Callable[[list[list[float]]], Floats]
 """Probabilities of columns, by their features: shape (columns, features) to shape (columns,)."""
@@ -189,8 +189,8 @@ def events_of(
 
 
 def standing(forms: Forms, node: Node) -> list[int]:
-    """The columns of one value that can be a value."""
+    """The columns of one value of which it is asked whether they are values."""
     several = set(node.varied)
     first = forms.words[node.forms[0]]
-    never = PUNCTUATION | forms.rules.keep
+    never = PUNCTUATION | {CUT} | forms.rules.keep
     return [c for c, text in enumerate(first) if c not in several and text not in never]

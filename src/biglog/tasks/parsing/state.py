@@ -43,6 +43,7 @@ def state_of(stream: ParseStream) -> dict[str, Any]:
         "lines": stream.lines,
         "batches": stream.batches,
         "settled_forms": stream.settled_forms,
+        "unsettled": stream.unsettled,
         "forms": forms,
         "events": stream.totals.most_common(),
         "aliases": {old: list(new) for old, new in stream.aliases.items()},
@@ -90,6 +91,6 @@ def _stream(told: Mapping[str, Any], parser: ZeroShotParser) -> ParseStream:
     stream.totals = Counter({str(text): int(count) for text, count in told["events"]})
     stream.aliases = {str(old): tuple(map(str, new)) for old, new in told["aliases"].items()}
     stream.lines, stream.batches = int(told["lines"]), int(told["batches"])
-    stream.settled_forms = int(told["settled_forms"])
+    stream.settled_forms, stream.unsettled = int(told["settled_forms"]), int(told["unsettled"])
     stream.folded_lines, stream.folded_events = int(told["folded_lines"]), int(told["folded_events"])
     return stream

@@ -1,9 +1,9 @@
 """A log parsed as it comes in: lines get their events at once, and what an `event_id` says never changes.
 
-Forms are counted (`FormCensus`) and lines take the event of their form. A new form is placed among those that
-are like it. Once the log has grown, all its forms are parsed together again (`settle`), as if the log had come
-in one piece; an event that became part of another is reported as an alias of it. So a log in one piece and
-in many has the same events after settling.
+Forms are counted (`FormCensus`) and lines take the event of their form. A new form takes an event that fits
+it, or is placed among forms that are like it. Once many fitted nothing, all are parsed together again
+(`settle`), as if the log had come in one piece; an event that became part of another is reported as an alias
+of it. So a log in one piece and in many has the same events after settling.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import polars as pl
 
 from biglog.logs.masking import spans
 from biglog.tasks.parsing.extraction import KINDS, PARAMETERS, extract, kinds_of
-from biglog.tasks.parsing.forms import FormCensus, Forms, Numbers
+from biglog.tasks.parsing.forms import MOST_CHARACTERS, FormCensus, Forms, Numbers
 from biglog.tasks.parsing.library import TemplateLibrary
 from biglog.tasks.parsing.parser import Parsed, ZeroShotParser, known_forms, taught, worthy
 from biglog.tasks.parsing.rules import Rules
-from biglog.tasks.parsing.template import WILDCARD, Spans, Template, event_id
+from biglog.tasks.parsing.template import Spans, Template, event_id, fold
 
 MAX_FORMS: Final = 20_000
 """Normal forms that are remembered; of more, those that were not seen for longest are forgotten."""
@@ -72,6 +72,7 @@ class ParseStream:
         seen: The batch in which each form came last.
         batches: Batches so far.
         settled_forms: Forms at the last `settle`.
+        unsettled: Forms since then that no event fitted.
         aliases: What became of events, by their identity, as far as they are no events any more.
         folded_lines: Lines of events that were forgotten.
         folded_events: How many events were forgotten.
@@ -94,30 +95,52 @@ class ParseStream:
     doubts: list[float] = field(default_factory=list)
     _kinds: dict[str, list[int]] = field(default_factory=dict)
     settled_forms: int = 0
+    unsettled: int = 0
     batches: int = 0
 
     def __post_init__(self) -> None:
         self.census = FormCensus(rules=self.rules)
 
+    @classmethod
+    def of_counted(
+        cls, parser: ZeroShotParser, forms: list[str], lines: list[int], contents: list[list[str]]
+    ) -> ParseStream:
+        """Makes a stream of forms that were counted elsewhere, and settles it.
+
+        Args:
+            parser: What was learnt on other logs.
+            forms: Normal forms.
+            lines: Lines of each.
+            contents: Some contents of each, one at least.
+        """
+        stream = cls(parser)
+        stream.census = FormCensus.of_counted(forms, lines, contents, stream.rules)
+        stream.event_of, stream.seen = [None] * len(forms), [0] * len(forms)
+        stream.settle()
+        return stream
+
     # -- lines in, events out --
 
-    def parse(self, contents: pl.Series, starts: Numbers | None = None) -> pl.DataFrame:
+    def parse(
+        self, contents: pl.Series, starts: Numbers | None = None, *, parameters: bool = True
+    ) -> pl.DataFrame:
         """Parses the next lines.
 
         Args:
             contents: Contents, dtype String, shape (lines,); null is read as empty.
             starts: As of `emit`.
+            parameters: As of `emit`.
 
         Returns:
             A row a line, columns of `SCHEMA`; `line_id` counts from 0 over the whole stream. `template` is
             the event's, spelled with the line's own blanks: with its parameters in it is the content.
         """
         numbers = self.count(contents)
-        if len(self.census.texts) >= _GROWTH * self.settled_forms + _FIRST:
-            self.settle()
-        else:
+        if self.settled_forms:
             self._place()
-        table = self.emit(contents, numbers, starts)
+        else:
+            self.settle()
+        table = self.emit(contents, numbers, starts, parameters=parameters)
         self.forget()
         return table
 
@@ -146,11 +169,20 @@ class ParseStream:
         self.batches += 1
         self.event_of += [None] * (len(self.census.texts) - len(self.event_of))
         self.seen += [0] * (len(self.census.texts) - len(self.seen))
+        self.written += [""] * (len(self.census.texts) - len(self.written))
+        self.doubts += [1.0] * (len(self.census.texts) - len(self.doubts))
         for number in np.unique(numbers).tolist():
             self.seen[number] = self.batches
         return numbers
 
-    def emit(self, contents: pl.Series, numbers: Numbers, starts: Numbers | None = None) -> pl.DataFrame:
+    def emit(
+        self,
+        contents: pl.Series,
+        numbers: Numbers,
+        starts: Numbers | None = None,
+        *,
+        parameters: bool = True,
+    ) -> pl.DataFrame:
         """Writes lines that were counted, by the events as they are now.
 
         Args:
@@ -158,19 +190,17 @@ class ParseStream:
             numbers: What it returned.
             starts: Where each content starts in its line, for spans in the line; -1 where that is not known,
                 and spans then are null; None for spans in the content.
+            parameters: Whether parameters are wanted. Without them the column is null, and a template is the
+                event's as it stands.
         """
         contents = contents.fill_null("")
         texts, codes = self._events_of(contents, numbers)
         templates = [Template(text) for text in texts]
-        kinds = [self._kinds_of(text) for text in texts]
-        exact, parameters = extract(
-            contents,
-            codes,
-            templates,
-            kinds,
-            lambda row, content: self._otherwise(int(numbers[row]), content),
-            starts,
-        )
+        if parameters:
+            exact, found = self._extracted(contents, numbers, templates, codes, starts)
+        else:
+            exact = pl.Series(texts, dtype=pl.String).gather(codes)
+            found = pl.repeat(None, len(contents), dtype=PARAMETERS, eager=True)
         for code, count in enumerate(np.bincount(codes, minlength=len(texts)).tolist()):
             self.totals[texts[code]] += count
         identities = pl.Series([template.event_id for template in templates], dtype=pl.String)
@@ -181,9 +211,27 @@ class ParseStream:
                 "line_id": pl.int_range(first, self.lines, dtype=pl.Int64, eager=True),
                 "event_id": identities.gather(codes),
                 "template": exact,
-                "parameters": parameters,
+                "parameters": found,
             },
             schema=SCHEMA,
+        )
+
+    def _extracted(
+        self,
+        contents: pl.Series,
+        numbers: Numbers,
+        templates: Sequence[Template],
+        codes: Numbers,
+        starts: Numbers | None,
+    ) -> tuple[pl.Series, pl.Series]:
+        kinds = [self.kinds_of(template.text) for template in templates]
+        return extract(
+            contents,
+            codes,
+            templates,
+            kinds,
+            lambda row, content: self._otherwise(int(numbers[row]), content),
+            starts,
         )
 
     def counts(self) -> tuple[int, Counter[str]]:
@@ -213,15 +261,20 @@ class ParseStream:
 
     def _otherwise(self, form: int, content: str) -> Spans:
         """The values of a line that its event's template does not fit."""
-        own = Template(self.written[form]).spans(content) if form < len(self.written) else None
+        own = Template(self.written[form]).spans(content)
         if own is not None:
             return own
         # What was taken for constant is none.
         self.loose.add(form)
-        return [(span.start, span.end) for span in spans(content)]
+        head = content[:MOST_CHARACTERS]
+        found = [(span.start, span.end) for span in spans(head)]
+        return found if head == content else [*found, (len(head), len(content))]
 
-    def _kinds_of(self, text: str) -> list[int]:
-        """The kinds of a template's parameters: what most values have of the contents that are kept."""
+    def kinds_of(self, text: str) -> list[int]:
+        """Returns the kinds of a template's parameters, as numbers of `KINDS`; -1 where none is known.
+
+        A kind is what most values have of the contents that are kept.
+        """
         known = self._kinds.get(text)
         if known is not None:
             return known
@@ -255,7 +308,7 @@ class ParseStream:
         self.written, self.doubts = parsed.written, parsed.doubts
         self.event_of = list(parsed.templates)
         self._kinds.clear()
-        self.settled_forms = len(forms.texts)
+        self.settled_forms, self.unsettled = len(forms.texts), 0
         return self._aliases(before)
 
     def _aliases(self, before: Sequence[str | None]) -> list[Alias]:
@@ -279,29 +332,42 @@ class ParseStream:
         new = [form for form, template in enumerate(self.event_of) if template is None]
         if not new:
             return
-        forms, samples = self.census.forms(), self.census.samples
+        known = [_Placed.of(text) for text, _ in self.totals.most_common()]
+        left = []
+        for form in new:
+            example = fold(self.census.samples[form][0])
+            fitting = next((each.template.text for each in known if each.fits(example)), None)
+            if fitting is None:
+                left.append(form)
+            else:
+                self.event_of[form] = self.written[form] = fitting
+        self.unsettled += len(left)
+        if self.unsettled >= (_GROWTH - 1) * self.settled_forms + _FIRST:
+            self.settle()
+        elif left:
+            self._place_alone(left)
+
+    def _place_alone(self, new: Sequence[int]) -> None:
+        """Gives new forms an event of their own, as what is like them has it."""
+        forms = self.census.forms()
         chosen = [*new, *self._like(forms, new)]
-        examples = [samples[form][0] for form in chosen]
-        parsed = self.parser.parse_forms(forms.part(chosen), examples, loose=frozenset())
-        self.written += [""] * (len(forms.texts) - len(self.written))
-        self.doubts += [1.0] * (len(forms.texts) - len(self.doubts))
-        known = [Template(text) for text, _ in self.totals.most_common()]
+        examples = [self.census.samples[form][0] for form in chosen]
+        parsed = self.parser.parse_forms(forms.part(chosen), examples)
         for place, form in enumerate(new):
-            fitting = next((each.text for each in known if _fits(each, examples[place])), None)
-            self.event_of[form] = fitting or parsed.templates[place]
-            self.written[form] = parsed.written[place]
+            self.event_of[form], self.written[form] = parsed.templates[place], parsed.written[place]
 
     def _like(self, forms: Forms, new: Sequence[int]) -> list[int]:
         """Older forms that share most tokens with new ones of their length."""
+        lengths = np.array([len(row) for row in forms.tokens])
+        placed = np.array([template is not None for template in self.event_of])
         found: set[int] = set()
-        lengths = [len(row) for row in forms.words]
-        for form in new:
-            old = [
-                (sum(a == b for a, b in zip(forms.words[form], forms.words[other], strict=True)), -other)
-                for other, length in enumerate(lengths)
-                if length == lengths[form] and self.event_of[other] is not None
-            ]
-            found.update(-other for shared, other in sorted(old, reverse=True)[:_NEIGHBOURS] if shared)
+        for length in set(lengths[list(new)].tolist()):
+            old = np.flatnonzero((lengths == length) & placed)
+            table = np.array([[hash(word) for word in forms.words[form]] for form in old], dtype=np.int64)
+            for form in (form for form in new if lengths[form] == length and len(old)):
+                shared = (table == np.array([hash(word) for word in forms.words[form]])).sum(axis=1)
+                best = np.argsort(-shared, kind="stable")[:_NEIGHBOURS]
+                found.update(old[best[shared[best] > 0]].tolist())
         return sorted(found)
 
     # -- memory --
@@ -410,11 +476,32 @@ class ParseStream:
         return table
 
 
-def _fits(template: Template, content: str) -> bool:
-    """Whether a content is surely of a template: it has words, and no value of several."""
-    if len(_WORD.findall(template.text)) < 2 or WILDCARD not in template.text:
-        return template.text == content
-    found = template.spans(content)
-    return found is not None and all(
-        end > start and not any(map(str.isspace, content[start:end])) for start, end in found
-    )
+@dataclass(frozen=True)
+class _Placed:
+    """An event's template, as new forms are tried on it.
+
+    Attributes:
+        template: The template.
+        longest: Its longest constant text, or all of it where it has no two words: then it must be the whole.
+        whole: Whether it has to be the whole.
+    """
+
+    template: Template
+    longest: str
+    whole: bool
+
+    @classmethod
+    def of(cls, text: str) -> _Placed:
+        template = Template(text)
+        whole = len(_WORD.findall(text)) < 2 or len(template.parts) == 1
+        longest = text if whole else max((part.strip() for part in template.parts), key=len)
+        return cls(template, longest, whole)
+
+    def fits(self, content: str) -> bool:
+        """Whether a content, folded, is surely of the event: each of its values is one word."""
+        if self.longest not in content or self.whole:
+            return self.longest == content
+        found = self.template.spans(content)
+        return found is not None and all(
+            end > start and not any(map(str.isspace, content[start:end])) for start, end in found
+        )

@@ -23,10 +23,13 @@ STATUS: Final = "\ue000"
 MASKED: Final = "\ue0ff"
 """Stands for a token that a user's mask covers, in `Forms.words`."""
 
+CUT: Final = "\ue0fe"
+"""Stands at the end of a form for what is not looked at: it is a value."""
+
 VALUE_MARKS: Final = frozenset(MARKS.values())
 """Marks under which a value was seen."""
 
-ANY_MARK: Final = VALUE_MARKS | {STATUS, MASKED}
+ANY_MARK: Final = VALUE_MARKS | {STATUS, MASKED, CUT}
 PUNCTUATION: Final = frozenset("=:,;()[]{}\"'<>|#.!?")
 """Tokens that are never values."""
 
@@ -65,7 +68,8 @@ def read_tokens(form: str) -> list[Token]:
     Returns:
         Tokens in order. What stands between them is blank.
     """
-    marked, offsets = _marked(form)
+    body = form.removesuffix(CUT)
+    marked, offsets = _marked(body)
     found: list[Token] = []
     for match in TOKEN.finditer(marked):
         start, text = match.start(), match.group()
@@ -73,7 +77,7 @@ def read_tokens(form: str) -> list[Token]:
         word = text.rstrip(".!?") or text[0]
         for at, part in _apart(start, word, text):
             found.append(Token(offsets[at], offsets[at + len(part)], part))
-    return _with_empty(found)
+    return _with_empty(found) + ([Token(len(body), len(form), CUT)] if body != form else [])
 
 
 def _marked(form: str) -> tuple[str, list[int]]:

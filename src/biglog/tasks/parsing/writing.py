@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from biglog.tasks.parsing.forms import Forms
 from biglog.tasks.parsing.template import WILDCARD
-from biglog.tasks.parsing.tokens import ANY_MARK, MARKS, MASKED, STATUS, Token
+from biglog.tasks.parsing.tokens import ANY_MARK, CUT, MARKS, MASKED, STATUS, Token
 
 _NUMBER = re.compile(r"[0-9]+(?:[.,][0-9]+)?")
 _MONTH = re.compile(r"[A-Za-z]{3}")
@@ -40,7 +40,7 @@ def write(forms: Forms, form: int, flags: Sequence[bool]) -> str:
 def _token(token: Token, seen: str, is_value: bool) -> str:
     if token.text == MARKS["[TIMESTAMP]"]:
         return _time(seen) if is_value else seen
-    if is_value or token.text == STATUS:
+    if is_value or token.text in (STATUS, CUT):
         return WILDCARD
     return _around(token.text, seen) if token.has_mark and len(token.text) > 1 else seen
 
