@@ -25,11 +25,18 @@ def documents() -> dict[Path, str]:
     record = read_record(results / f"pretrain_{NAME}.json")
     files = (f"probes_{NAME}.json", "cold_embeddings.json", f"left_out_{NAME}.json")
     about = [read_result(results / file) for file in files]
+    parser, parsing = (
+        read_result(path) for path in (embedded / "parser_config.json", results / "parsing.json")
+    )
+    told = {
+        where: render_model_card(record, *about, parser=parser, parsing=parsing, pictures=where)
+        for where in ("", f"{NAME}/")
+    }
     pictures = card_pictures(record, about[0]).items()
     return {
         **{folder / name: drawn for folder in (cards / NAME, embedded) for name, drawn in pictures},
-        cards / f"{NAME}.md": render_model_card(record, *about, pictures=f"{NAME}/"),
-        embedded / "README.md": render_model_card(record, *about),
+        cards / f"{NAME}.md": told[f"{NAME}/"],
+        embedded / "README.md": told[""],
         ROOT / "docs" / "figures.md": figures_page(results),
         ROOT / "README.md": between(between(text, "figures", figures(results)), "tree", tree(ROOT)),
     }

@@ -154,6 +154,16 @@ def test_known_templates_part_their_forms_and_stay_whole() -> None:
     assert (0, 1) in whole
 
 
+def test_a_labels_constant_divides_the_forms_that_have_another_word_there() -> None:
+    def never(rows: list[list[float]]) -> np.ndarray:
+        return np.zeros(len(rows))
+
+    lines = ["up on ee0 by ann", "up on alt by bob", "up on low by eve"]
+    stream = ParseStream(ZeroShotParser(LEXICON, Judges(never, never)), TemplateLibrary(["up on ee0 by <*>"]))
+    found = stream.parse_whole(pl.Series(lines))["template"].to_list()
+    assert found == ["up on ee0 by <*>", "up on <*> by <*>", "up on <*> by <*>"]
+
+
 def test_an_event_without_a_word_is_divided_by_words_that_come_again() -> None:
     lines = ["normal"] * 5 + ["warning"] * 5
     assert parsed(lines, lambda rows: np.full(len(rows), 0.1), lambda rows: np.zeros(len(rows))) == lines

@@ -13,8 +13,6 @@ from biglog.console import AsJson, Files, check_writable, print_json, reading_ba
 from biglog.errors import InputError
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from biglog.inference.parser import LogParser
     from biglog.tasks.parsing.stream import ParseStream
 
@@ -150,7 +148,7 @@ def _propose(files: list[str], stream: ParseStream, count: int, layout: str | No
 def _follow(
     files: list[str], stream: ParseStream, state: Path | None, layout: str | None, out: Path | None
 ) -> None:
-    from biglog.data.row_files import STANDARD_OUTPUT
+    from biglog.data.row_files import STANDARD_OUTPUT, writing_rows
     from biglog.inference.follow import follow
 
     if len(files) != 1 or files[0] == "-":
@@ -159,18 +157,14 @@ def _follow(
         raise InputError("--follow writes to standard output", where=out, remedy="Leave --out out, and use >")
     told: set[str] = set()
     try:
-        for frame in follow(Path(files[0]), stream, layout=layout):
-            _print_rows(frame)
-            _print_aliases(stream, told)
+        with writing_rows(STANDARD_OUTPUT) as write:
+            for frame in follow(Path(files[0]), stream, layout=layout):
+                write(frame)
+                _print_aliases(stream, told)
     except KeyboardInterrupt:
         pass
     finally:
         _save(stream, state)
-
-
-def _print_rows(frame: pl.DataFrame) -> None:
-    frame.write_ndjson(sys.stdout.buffer)
-    sys.stdout.flush()
 
 
 def _print_aliases(stream: ParseStream, told: set[str]) -> None:

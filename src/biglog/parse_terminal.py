@@ -12,6 +12,9 @@ from rich.text import Text
 from biglog.inference.parse_files import ParsedFiles
 from biglog.wording import plural, visible
 
+SHOWN_CHARACTERS = 300
+"""Characters of a template that are shown."""
+
 _WILDCARD = re.compile(r"<\*>")
 
 
@@ -41,6 +44,7 @@ def print_events(done: ParsedFiles, events: pl.DataFrame, top: int, console: Con
 
 
 def _shown(template: str) -> Text:
-    text = Text(visible(template) or "(blank line)")
+    short = template if len(template) <= SHOWN_CHARACTERS else template[: SHOWN_CHARACTERS - 1] + "\u2026"
+    text = Text(visible(short) or "(blank line)")
     text.highlight_regex(_WILDCARD, "cyan")
     return text

@@ -15,6 +15,7 @@ from biglog.evaluation import card_parts as parts
 from biglog.evaluation.charts import curves
 from biglog.evaluation.figures.learning import PICTURE, probes_picture, who
 from biglog.evaluation.figures.markdown import Result
+from biglog.evaluation.figures.parsing import parsing_for_card
 from biglog.evaluation.figures.speed import cold_in_short
 from biglog.evaluation.probes.rendering import render_probes
 
@@ -29,6 +30,8 @@ def render_model_card(
     cold: Result | None = None,
     left_out: Result | None = None,
     *,
+    parser: Result | None = None,
+    parsing: Result | None = None,
     pictures: str = "",
 ) -> str:
     """Returns the card of a pretrained checkpoint, YAML metadata included.
@@ -39,6 +42,8 @@ def render_model_card(
         probes: Result of the probes; None leaves them out, and so does one without the checkpoint's name.
         cold: Result of `benchmarks/cold_embeddings.py`; None leaves speed out.
         left_out: Result of `recipes/left_out.py`; None leaves masked tokens of unseen domains out.
+        parser: What the checkpoint's parser was taught by (`parser_config.json`); None: it has none.
+        parsing: Result of `recipes/evaluation.py parsing`, for a checkpoint with a parser.
         pictures: Where the pictures are, relative to the card: empty for beside it, else with a slash at the
             end.
 
@@ -46,7 +51,9 @@ def render_model_card(
         InputError: The record lacks something that the card says.
     """
     try:
-        return _environment().get_template(TEMPLATE).render(_said(record, probes, cold, left_out, pictures))
+        said = _said(record, probes, cold, left_out, pictures)
+        told = "" if parser is None or parsing is None else parsing_for_card(parser, parsing)
+        return _environment().get_template(TEMPLATE).render(said | {"parsing": told})
     except (LookupError, TypeError, AttributeError, ValueError, UndefinedError) as error:
         raise InputError(
             f"the record lacks what the card says: {error}", where=record.get("name"), remedy="Train again"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import polars as pl
 
@@ -28,8 +29,8 @@ def follow(
 ) -> Iterator[pl.DataFrame]:
     """Parses what a file has, and then what is appended to it.
 
-    A file that becomes shorter, or is replaced by another, is read from its start. A line is read once it has
-    its end.
+    A file that becomes shorter, or is replaced by another, is read from its start; of the other one, what was
+    left is read before. A line is read once it has its end.
 
     Args:
         path: The file, not compressed.
@@ -73,32 +74,52 @@ def _wait() -> bool:
 
 def _chunks(path: Path, wait: Callable[[], bool]) -> Iterator[bytes | None]:
     """Whole lines as they come; None where the file begins anew."""
-    at, identity, rest = 0, None, b""
-    while True:
-        try:
-            found = path.stat()
-            if identity is not None and (found.st_ino != identity or found.st_size < at):
-                at, rest = 0, b""
+    file, rest = _opened(path), b""
+    try:
+        while True:
+            data = file.read(_CHUNK_BYTES)
+            lines, end, rest = (rest + data).rpartition(b"\n")
+            if end:
+                yield lines + end
+            if data:
+                continue
+            new = _successor(path, file)
+            if new is not None:
+                # What the old file had at last has no end, and none will come.
+                if rest:
+                    yield rest
+                file, rest = new, b""
                 yield None
-            identity = found.st_ino
-            with path.open("rb") as file:
-                file.seek(at)
-                data = file.read(_CHUNK_BYTES)
-        except FileNotFoundError as error:
-            # Between the old file's going and the new one's coming there is none.
-            if identity is None:
-                raise _unreadable(path, error) from error
-            data = b""
-        except OSError as error:
-            raise _unreadable(path, error) from error
-        at += len(data)
-        lines, end, rest = (rest + data).rpartition(b"\n")
-        if end:
-            yield lines + end
-        elif not data and not wait():
-            if rest:
-                yield rest
-            return
+            elif not wait():
+                if rest:
+                    yield rest
+                return
+    finally:
+        file.close()
+
+
+def _successor(path: Path, file: BinaryIO) -> BinaryIO | None:
+    """The file that is to be read from its start now: another of this name, or the same cut short."""
+    own = os.fstat(file.fileno())
+    try:
+        found = path.stat()
+        if os.path.samestat(own, found) and own.st_size >= file.tell():
+            return None
+        new = path.open("rb")
+    except FileNotFoundError:
+        # Between the old file's going and the new one's coming there is none.
+        return None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    file.close()
+    return new
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:

@@ -125,17 +125,14 @@ def _frames(reader: LogReader, progress: Progress | None) -> Iterator[pl.DataFra
 
 def content_starts(frame: pl.DataFrame) -> pl.Series:
     """Where each content starts in its line, in characters; -1 where it is not in it as it stands."""
-    at = frame.select(pl.col("line").str.find(pl.col("content"), literal=True))["line"]
-    plain = frame.select(pl.col("line").str.ends_with(pl.col("content")))["line"]
-    size = frame.select(pl.col("line").str.len_chars().cast(pl.Int64) - pl.col("content").str.len_chars())
-    starts = pl.select(
-        pl.when(plain).then(size["line"]).when(pl.lit(at).is_null()).then(-1).otherwise(-2)
-    ).to_series()
-    # Offsets of `find` count bytes: where letters beyond ASCII may stand before, Python counts.
-    for row in (starts == -2).arg_true().to_list():
-        line, content = frame["line"][row], frame["content"][row]
-        starts[row] = line.find(content)
-    return starts.fill_null(-1).alias("start")
+    line, content = pl.col("line"), pl.col("content")
+    # What follows a header ends its line, but for blanks; offsets of `find` count bytes.
+    body = line.str.strip_chars_end()
+    last = body.str.len_chars().cast(pl.Int64) - content.str.len_chars()
+    at = line.str.find(content, literal=True)
+    first = line.cast(pl.Binary).bin.slice(0, at).cast(pl.String).str.len_chars().cast(pl.Int64)
+    found = pl.when(body.str.ends_with(content)).then(last).when(at.is_not_null()).then(first)
+    return frame.select(start=found.otherwise(-1))["start"]
 
 
 def _rows(frame: pl.DataFrame, parsed: pl.DataFrame) -> pl.DataFrame:

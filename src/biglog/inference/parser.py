@@ -16,13 +16,14 @@ from biglog._version import __version__
 from biglog.checkpoints.finding import diagnosis, resolve
 from biglog.errors import CheckpointError, InputError, OutputError
 from biglog.logs.masking import spans
+from biglog.tasks.parsing.forms import MOST_CHARACTERS
 from biglog.tasks.parsing.head import HEAD_FILES, load_head
 from biglog.tasks.parsing.library import TemplateLibrary, check_labels
 from biglog.tasks.parsing.parser import ZeroShotParser
 from biglog.tasks.parsing.rules import Rules
 from biglog.tasks.parsing.state import STATE, state_of, stream_of
 from biglog.tasks.parsing.stream import MAX_FORMS, ParseStream
-from biglog.tasks.parsing.template import WILDCARD, Template, fold
+from biglog.tasks.parsing.template import WILDCARD, Template, fold, has_text
 
 KNOWLEDGE: Final = "biglog-parser-knowledge/1"
 
@@ -89,11 +90,12 @@ class LogParser:
         Raises:
             InputError: A template is empty, or `<*>` alone.
         """
+        templates = _texts(templates, "template")
         for number, template in enumerate(templates, start=1):
-            if not template.replace(WILDCARD, "").strip():
+            if not has_text(template):
                 remedy = "Write the constant words of the line"
                 raise InputError(f"template {number}: {template!r} has no constant text", remedy=remedy)
-            self._templates.append(fold(template))
+        self._templates += map(fold, templates)
         return self
 
     def fit(self, contents: Iterable[str], templates: Iterable[str]) -> Self:
@@ -108,7 +110,7 @@ class LogParser:
         Raises:
             InputError: A template does not fit its content or has no constant text, or a content has two.
         """
-        contents, templates = list(contents), list(templates)
+        contents, templates = _texts(contents, "content"), _texts(templates, "template")
         check_labels(contents, templates)
         return self.add_templates(templates)
 
@@ -175,7 +177,7 @@ class LogParser:
             InputError: They are fewer than two, or nothing tells two of them apart.
         """
         if len(set(map(fold, contents))) < max(2, len(contents)):
-            raise InputError("two of these lines are the same", remedy="Give lines that differ")
+            raise InputError("these are no two or more lines that differ", remedy="Give lines that differ")
         templates = [_apart(content, [c for c in contents if c != content]) for content in contents]
         if len(set(templates)) < len(templates):
             raise InputError(
@@ -211,7 +213,11 @@ class LogParser:
             if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
                 remedy = "It is a list of texts"
                 raise InputError(f"{name} is missing or no list of texts", where=path, remedy=remedy)
-        return self.add_templates(told["templates"]).keep(*told["keep"]).mask(*told["mask"])
+        try:
+            Rules.of(told["keep"], told["mask"])
+            return self.add_templates(told["templates"]).keep(*told["keep"]).mask(*told["mask"])
+        except InputError as error:
+            raise InputError(error.problem, where=path, remedy=error.remedy) from error
 
     # -- logs --
 
@@ -267,14 +273,16 @@ class LogParser:
             n: How many.
 
         Returns:
-            Columns `line_id`, `content` and `template`, which is the parser's own idea of the label; the most
-            worthy first.
+            Columns `line_id`, `content` (of a very long line its beginning) and `template`, which is the
+            parser's own idea of the label, empty where it has none; the most worthy first.
         """
         contents = as_series(lines)
         stream = self.stream(max_forms=2**31)
         stream.parse_whole(contents)
         first = contents.to_frame("content").with_row_index("line_id")
-        first = first.unique("content", keep="first", maintain_order=True).cast({"line_id": pl.Int64})
+        first = first.cast({"line_id": pl.Int64})
+        first = first.with_columns(pl.col("content").str.slice(0, MOST_CHARACTERS))
+        first = first.unique("content", keep="first", maintain_order=True)
         schema = {"content": pl.String, "template": pl.String}
         proposed = pl.DataFrame(stream.proposals(n), schema=schema, orient="row")
         found = proposed.join(first, on="content", how="left", maintain_order="left")
@@ -304,11 +312,28 @@ def as_series(lines: Iterable[str] | pl.Series) -> pl.Series:
     else:
         try:
             found = pl.Series("content", list(lines), dtype=pl.String)
-        except TypeError as error:
-            raise InputError(f"a line is no text: {error}", remedy="Give a list of str") from error
+        except (TypeError, UnicodeEncodeError) as error:
+            problem = f"a line is no text: {str(error).splitlines()[0]}"
+            raise InputError(problem, remedy="Give a list of str") from error
     if found.dtype not in (pl.String, pl.Null):
         raise InputError(f"lines of type {found.dtype} are no texts", remedy="Give a series of type String")
     return found.cast(pl.String).fill_null("")
+
+
+def _texts(given: Iterable[str], what: str) -> list[str]:
+    """Returns texts as a list.
+
+    Raises:
+        InputError: They are one text, or no texts.
+    """
+    if isinstance(given, str):
+        raise InputError(f"one text is no list of {what}s", remedy=f"Give [{what}]")
+    found = list(given)
+    for number, text in enumerate(found, start=1):
+        if not isinstance(text, str):
+            problem = f"{what} {number} is no text but of type {type(text).__name__}"
+            raise InputError(problem, remedy="Give a list of str")
+    return found
 
 
 def write_whole(path: Path, text: str) -> None:

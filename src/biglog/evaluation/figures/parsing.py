@@ -47,6 +47,25 @@ def parsing_in_short(result: Result) -> str:
     return "\n\n".join([*parts, _steady(told)])
 
 
+def parsing_for_card(parser: Result, result: Result) -> str:
+    """Writes what a checkpoint's parser is, and how well such parsers do.
+
+    Args:
+        parser: Its `parser_config.json`.
+        result: As of `parsing`.
+    """
+    versions = sorted(set(parser["taught_by"].values()))
+    text = (
+        "The checkpoint carries a parser (`parser.safetensors`; `biglog.LogParser.from_pretrained()`): trees "
+        f"that were taught by the annotated samples of {len(parser['taught_by'])} systems (Loghub's 2,000 "
+        f"lines each, ground truth {joined(versions)}) and {parser['statements']['kept']:,} log statements. "
+        "No figure below is of it: they are of parsers that have not seen the system. It writes what is "
+        "constant as those annotators would; its limits are names that are a value in one system and a word "
+        "in another."
+    )
+    return "\n\n".join([text, parsing_in_short(result)])
+
+
 def _steady(told: dict[str, Any]) -> str:
     """Writes how far a parse depends on the order of lines and on batches."""
     shuffled = told["steadiness"]["shuffled"]

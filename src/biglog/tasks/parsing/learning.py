@@ -20,7 +20,7 @@ from biglog.logs.masking import values
 from biglog.tasks.parsing.columns import Floats, Node, features
 from biglog.tasks.parsing.forms import Forms
 from biglog.tasks.parsing.lexicon import Lexicon
-from biglog.tasks.parsing.partition import Judge, by_length, standing
+from biglog.tasks.parsing.partition import Judge, Known, by_length, standing
 from biglog.tasks.parsing.template import Template
 from biglog.tasks.parsing.tokens import STATUS, VALUE_MARKS, Token
 from biglog.tasks.parsing.trees import Forest
@@ -131,6 +131,23 @@ def _standing(
         for column in standing(forms, group) if told else ():
             found.standing.append(features(forms, lexicon, group, column))
             found.is_value.append(sum(row[column] for row in told) * 2 > len(told))
+
+
+def flags_of(forms: Forms, examples: Sequence[str], known: Known) -> list[list[bool] | None]:
+    """Says of each token of each form whether it is a value, by the form's known template.
+
+    Args:
+        forms: Of the log.
+        examples: A content of each.
+        known: Template of each, None where none is known.
+
+    Returns:
+        For each form whose template is known and fits its example one flag a token, else None.
+    """
+    told = {form: template for form, template in enumerate(known) if template is not None}
+    contents = pl.Series([examples[form] for form in told], dtype=pl.String)
+    labels = dict(zip(told, _labels(forms.part(list(told)), contents, list(told.values())), strict=True))
+    return [labels.get(form) for form in range(len(known))]
 
 
 def _labels(forms: Forms, contents: pl.Series, templates: Sequence[str]) -> list[list[bool] | None]:

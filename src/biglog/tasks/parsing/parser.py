@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from biglog.tasks.parsing.forms import Forms
-from biglog.tasks.parsing.learning import Judges, lessons_of, teach
+from biglog.tasks.parsing.learning import Judges, flags_of, lessons_of, teach
 from biglog.tasks.parsing.lexicon import Lexicon
 from biglog.tasks.parsing.library import TemplateLibrary
 from biglog.tasks.parsing.merging import merge_lists, take_in
@@ -60,7 +60,9 @@ class ZeroShotParser:
             known: Templates that are known; they are not written, but say what is an event.
             loose: Forms of which no masked value is constant, whatever the judges say.
         """
-        events = events_of(forms, self.lexicon, self.judges.divides, self.judges.is_value, known)
+        told = None if known is None else flags_of(forms, examples, known)
+        divides, is_value = self.judges.divides, self.judges.is_value
+        events = events_of(forms, self.lexicon, divides, is_value, known, told)
         templates, doubts = [""] * len(forms.texts), [0.0] * len(forms.texts)
         for event in events:
             flags = _loosened(forms, event, loose)

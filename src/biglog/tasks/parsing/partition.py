@@ -3,7 +3,8 @@ apart, and what it leaves is divided again, until what still differs are values.
 
 So did IPLoM (Makanju, Zincir-Heywood and Milios, "Clustering Event Logs Using Iterative Partitioning", KDD
 2009) with rules; here a judge says of a column how likely it is that no event has two values in it. Where
-templates of some forms are known, no known event is divided, and two of them never stay together.
+templates of some forms are known, no known event is divided, two of them never stay together, and a word that
+is constant in one divides the forms that have another there.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ Judge = Callable[[list[list[float]]], Floats]
 
 Known = Sequence[str | None]
 """The known template of each form, None where there is none."""
+
+Flags = Sequence[Sequence[bool] | None]
+"""Whether each token of each form is a value by its known template, None where that does not say."""
 
 DIVIDES = 0.4
 """Probability above which a column divides a node."""
@@ -62,7 +66,11 @@ def by_length(forms: Forms) -> list[Node]:
 
 
 def partition(
-    forms: Forms, lexicon: Lexicon, divides: Judge, known: Known | None = None
+    forms: Forms,
+    lexicon: Lexicon,
+    divides: Judge,
+    known: Known | None = None,
+    flags: Flags | None = None,
 ) -> list[tuple[Node, float]]:
     """Divides the forms of a log into events.
 
@@ -73,6 +81,7 @@ def partition(
         lexicon: Of log statements.
         divides: Says of columns how likely they divide events from events, and no event.
         known: Templates that are known.
+        flags: What they say of tokens.
 
     Returns:
         The forms of each event, and how likely one of its columns should have divided it after all.
@@ -86,7 +95,7 @@ def partition(
         for node in open_nodes:
             own = chances[at : at + len(node.varied)]
             at += len(node.varied)
-            parts = _parted(forms, node, own, known)
+            parts = _parted(forms, node, own, known, flags)
             if parts:
                 divided += [Node.of(forms, part) for part in parts]
             else:
@@ -95,7 +104,9 @@ def partition(
     return found
 
 
-def _parted(forms: Forms, node: Node, chances: Floats, known: Known | None) -> list[list[int]]:
+def _parted(
+    forms: Forms, node: Node, chances: Floats, known: Known | None, flags: Flags | None
+) -> list[list[int]]:
     """The parts of a node; none where it is an event."""
     keep = forms.rules.keep
     for column in node.varied if keep else ():
@@ -105,8 +116,25 @@ def _parted(forms: Forms, node: Node, chances: Floats, known: Known | None) -> l
         }
         if forms.rules.kept(texts):
             return node.divided(column, others)
+    if flags is not None and (parts := _by_constants(node, chances, flags)):
+        return parts
     dividing = _dividing(forms, node, chances, known)
     return [] if dividing is None else node.divided(dividing)
+
+
+def _by_constants(node: Node, chances: Floats, flags: Flags) -> list[list[int]]:
+    """The parts of a node by what known templates have for constant: that each alone, the rest together."""
+    constant: dict[int, set[int]] = defaultdict(set)
+    for row, form in zip(node.codes.tolist(), node.forms, strict=True):
+        told = flags[form]
+        for place, column in enumerate(node.varied if told is not None else ()):
+            if told is not None and not told[column]:
+                constant[place].add(row[column])
+    if not constant:
+        return []
+    best = max(constant, key=lambda place: float(chances[place]))
+    column = node.varied[best]
+    return node.divided(column, set(node.codes[:, column].tolist()) - constant[best])
 
 
 def _dividing(forms: Forms, node: Node, chances: Floats, known: Known | None) -> int | None:
@@ -156,7 +184,12 @@ def _is_word(text: str) -> bool:
 
 
 def events_of(
-    forms: Forms, lexicon: Lexicon, divides: Judge, is_value: Judge, known: Known | None = None
+    forms: Forms,
+    lexicon: Lexicon,
+    divides: Judge,
+    is_value: Judge,
+    known: Known | None = None,
+    flags: Flags | None = None,
 ) -> list[Event]:
     """Divides the forms of a log into events and says of each token of each whether it is a value.
 
@@ -166,25 +199,26 @@ def events_of(
         divides: As of `partition`.
         is_value: Says of columns of one value how likely it is no constant.
         known: Templates that are known.
+        flags: What they say of tokens.
 
     Returns:
         The events. A column with several values is a value; punctuation never is, if it has one.
     """
-    parts = partition(forms, lexicon, divides, known)
+    parts = partition(forms, lexicon, divides, known, flags)
     asked = [(node, column) for node, _ in parts for column in standing(forms, node)]
     rows = [features(forms, lexicon, node, column) for node, column in asked]
     chances = iter((is_value(rows) if rows else np.zeros(0)).tolist())
     found = []
     for node, doubt in parts:
-        flags = [False] * len(forms.words[node.forms[0]])
+        is_one = [False] * len(forms.words[node.forms[0]])
         sure = 1.0 - doubt
         for column in node.varied:
-            flags[column] = True
+            is_one[column] = True
         for column in standing(forms, node):
             chance = next(chances)
-            flags[column] = chance > IS_VALUE
+            is_one[column] = chance > IS_VALUE
             sure *= max(chance, 1.0 - chance)
-        found.append(Event(node.forms, flags, 1.0 - sure))
+        found.append(Event(node.forms, is_one, 1.0 - sure))
     return found
 
 

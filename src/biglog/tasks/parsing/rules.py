@@ -9,6 +9,7 @@ from functools import cached_property
 
 from biglog.errors import InputError
 from biglog.logs.masking import normal_form
+from biglog.tasks.parsing.tokens import read_tokens
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Rules:
             InputError: A token to keep is hidden by the built-in masks, or a mask is no regular expression.
         """
         for token in keep:
-            if not token or normal_form(token) != token or any(map(str.isspace, token)):
+            if normal_form(token) != token or [each.text for each in read_tokens(token)] != [token]:
                 remedy = "Write a template that has it (--templates)"
                 raise InputError(
                     f"{token!r} cannot be kept: it is no token, or a value already", remedy=remedy
@@ -51,12 +52,13 @@ class Rules:
         return cls(frozenset(keep), tuple(dict.fromkeys(mask)))
 
     @cached_property
-    def _masks(self) -> re.Pattern[str] | None:
-        return re.compile("|".join(f"(?:{pattern})" for pattern in self.mask)) if self.mask else None
+    def _masks(self) -> list[re.Pattern[str]]:
+        # Not joined to one: flags and names of groups are a pattern's own.
+        return [re.compile(pattern) for pattern in self.mask]
 
     def masks(self, texts: Iterable[str]) -> bool:
         """Whether a token is masked of which these texts were seen."""
-        return self._masks is not None and any(map(self._masks.fullmatch, texts))
+        return any(mask.fullmatch(text) for text in texts for mask in self._masks)
 
     def kept(self, tokens: Sequence[str]) -> bool:
         """Whether one of these tokens is kept."""

@@ -83,7 +83,9 @@ def _stream(told: Mapping[str, Any], parser: ZeroShotParser) -> ParseStream:
         [[str(content) for content in form["contents"]] for form in forms],
         rules,
     )
-    stream.event_of = [form["event"] for form in forms]
+    if not all(stream.census.samples):
+        raise ValueError("a form without contents")
+    stream.event_of = [None if form["event"] is None else str(form["event"]) for form in forms]
     stream.written = [str(form["written"]) for form in forms]
     stream.doubts = [float(form["doubt"]) for form in forms]
     stream.seen = [int(form["seen"]) for form in forms]

@@ -23,7 +23,7 @@ from biglog.tasks.parsing.forms import MOST_CHARACTERS, FormCensus, Forms, Numbe
 from biglog.tasks.parsing.library import TemplateLibrary
 from biglog.tasks.parsing.parser import Parsed, ZeroShotParser, known_forms, taught, worthy
 from biglog.tasks.parsing.rules import Rules
-from biglog.tasks.parsing.template import Spans, Template, event_id, fold
+from biglog.tasks.parsing.template import Spans, Template, event_id, fold, has_text
 
 MAX_FORMS: Final = 20_000
 """Normal forms that are remembered; of more, those that were not seen for longest are forgotten."""
@@ -94,6 +94,7 @@ class ParseStream:
     written: list[str] = field(default_factory=list)
     doubts: list[float] = field(default_factory=list)
     _kinds: dict[str, list[int]] = field(default_factory=dict)
+    _forms_of: dict[str, list[int]] | None = None
     settled_forms: int = 0
     unsettled: int = 0
     batches: int = 0
@@ -279,7 +280,12 @@ class ParseStream:
         if known is not None:
             return known
         template = Template(text)
-        sampled = [c for f, t in enumerate(self.event_of) if t == text for c in self.census.samples[f]][:16]
+        if self._forms_of is None:
+            self._forms_of = defaultdict(list)
+            for form, event in enumerate(self.event_of):
+                self._forms_of[event or ""].append(form)
+        forms = self._forms_of.get(text, ())
+        sampled = [content for form in forms[:16] for content in self.census.samples[form]][:16]
         rows = [(content, found) for content in sampled if (found := template.spans(content)) is not None]
         if not rows or not rows[0][1]:
             return [-1] * (len(template.parts) - 1)
@@ -306,7 +312,7 @@ class ParseStream:
         parsed = parser.parse_forms(forms, examples, known=known, loose=frozenset(self.loose))
         before = list(self.event_of)
         self.written, self.doubts = parsed.written, parsed.doubts
-        self.event_of = list(parsed.templates)
+        self.event_of, self._forms_of = list(parsed.templates), None
         self._kinds.clear()
         self.settled_forms, self.unsettled = len(forms.texts), 0
         return self._aliases(before)
@@ -332,8 +338,10 @@ class ParseStream:
         new = [form for form, template in enumerate(self.event_of) if template is None]
         if not new:
             return
-        known = [_Placed.of(text) for text, _ in self.totals.most_common()]
-        left = []
+        self._forms_of = None
+        # What has become part of another event gets no more lines.
+        names = [text for text, _ in self.totals.most_common() if event_id(text) not in self.aliases]
+        known, left = [_Placed.of(text) for text in names], []
         for form in new:
             example = fold(self.census.samples[form][0])
             fitting = next((each.template.text for each in known if each.fits(example)), None)
@@ -378,6 +386,7 @@ class ParseStream:
             order = np.argsort(-np.array(self.seen), kind="stable")[: self.max_forms * 3 // 4]
             kept = np.sort(order).tolist()
             self.census = self.census.part(kept)
+            self._forms_of = None
             self.loose = {place for place, form in enumerate(kept) if form in self.loose}
             self.event_of = [self.event_of[form] for form in kept]
             self.seen = [self.seen[form] for form in kept]
@@ -424,7 +433,7 @@ class ParseStream:
 
     def _counts(self) -> Counter[str]:
         """Lines of each event, those of merged ones with what they became."""
-        text_of = {event_id(text or ""): text or "" for text in self.event_of}
+        text_of = {event_id(text): text for text in (*self.totals, *filter(None, self.event_of))}
         counts: Counter[str] = Counter()
         for text, count in self.totals.items():
             new = self.resolve(event_id(text))
@@ -441,21 +450,23 @@ class ParseStream:
 
     def propose(self, count: int) -> list[str]:
         """Says which lines are worth a label: a content of each doubtful and frequent event."""
+        return [content for content, _ in self.proposals(count)]
+
+    def proposals(self, count: int) -> list[tuple[str, str]]:
+        """As `propose`, each with the template that it has now; an empty one where that could be no label."""
         if self.settled_forms != len(self.census.texts):
             self.settle()
         samples = self.census.samples
         parsed = Parsed([text or "" for text in self.event_of], self.written, self.doubts)
         order = worthy(parsed, self.census.lines, known_forms(self.library, samples))
-        return [samples[form][0] for form in order[:count]]
+        return [(samples[form][0], self._label(form)) for form in order[:count]]
 
-    def proposals(self, count: int) -> list[tuple[str, str]]:
-        """As `propose`, each with the template that it has now."""
-        event = {
-            content: text or ""
-            for text, sample in zip(self.event_of, self.census.samples, strict=True)
-            for content in sample
-        }
-        return [(content, event[content]) for content in self.propose(count)]
+    def _label(self, form: int) -> str:
+        """A template that fits a form's first content and has constant text: its event's, or its own."""
+        for text in (self.event_of[form] or "", self.written[form]):
+            if has_text(text) and Template(text).spans(self.census.samples[form][0]) is not None:
+                return text
+        return ""
 
     def learn(self, library: TemplateLibrary) -> None:
         """Takes known templates in place of those it had; what was given out stays."""

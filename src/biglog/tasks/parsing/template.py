@@ -100,6 +100,11 @@ class Template:
         return fold(self.text).split(WILDCARD)
 
 
+def has_text(template: str) -> bool:
+    """Whether a template has anything constant but blanks: otherwise it says nothing of a line."""
+    return bool(template.replace(WILDCARD, "").strip())
+
+
 def fold(text: str) -> str:
     """Returns a text with runs of blanks as one, without outer ones and without terminal colours."""
     return _fold(text)[0]
