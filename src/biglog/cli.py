@@ -348,7 +348,10 @@ def main() -> None:
     except BigLogError as error:
         sys.stderr.write(f"biglog: {error}\n")
         raise SystemExit(2) from None
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit) as stop:
+        # Typer makes an exit of a broken pipe.
+        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, BrokenPipeError):
+            raise
         # The reader of our output has gone, as `head` does: nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +15,12 @@ from biglog.console import AsJson, Files, check_writable, print_json, reading_ba
 from biglog.errors import InputError
 
 if TYPE_CHECKING:
+    from biglog.inference.follow import Place
     from biglog.inference.parser import LogParser
     from biglog.tasks.parsing.stream import ParseStream
+
+SAVE_SECONDS = 30.0
+"""How old the saved state of a followed file becomes."""
 
 EXAMPLE = "Example: biglog parse app.log.gz --out parsed.parquet --templates known.txt"
 
@@ -95,11 +101,11 @@ def _stream(parser: LogParser, state: Path | None) -> ParseStream:
     return parser.resume(state)
 
 
-def _save(stream: ParseStream, state: Path | None) -> None:
+def _save(stream: ParseStream, state: Path | None, place: Place | None = None) -> None:
     if state is not None:
         from biglog.inference.parser import save_state
 
-        save_state(stream, state)
+        save_state(stream, state, {} if place is None else vars(place))
 
 
 def _parse(
@@ -149,22 +155,30 @@ def _follow(
     files: list[str], stream: ParseStream, state: Path | None, layout: str | None, out: Path | None
 ) -> None:
     from biglog.data.row_files import STANDARD_OUTPUT, writing_rows
-    from biglog.inference.follow import follow
+    from biglog.inference.follow import Place, follow
+    from biglog.inference.parser import followed
 
     if len(files) != 1 or files[0] == "-":
         raise InputError("--follow is for one file", remedy="For a pipe leave --follow out, and use --out -")
     if out not in (None, STANDARD_OUTPUT):
         raise InputError("--follow writes to standard output", where=out, remedy="Leave --out out, and use >")
     told: set[str] = set()
+    place = Place() if state is None or not state.exists() else Place(**followed(state))
+    saved = time.monotonic()
+    # A service is ended by this signal: its state is saved as at Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with writing_rows(STANDARD_OUTPUT) as write:
-            for frame in follow(Path(files[0]), stream, layout=layout):
+            for frame in follow(Path(files[0]), stream, layout=layout, place=place):
                 write(frame)
                 _print_aliases(stream, told)
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    _save(stream, state, place)
+                    saved = time.monotonic()
     except KeyboardInterrupt:
         pass
     finally:
-        _save(stream, state)
+        _save(stream, state, place)
 
 
 def _print_aliases(stream: ParseStream, told: set[str]) -> None:

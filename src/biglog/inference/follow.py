@@ -6,6 +6,7 @@ import io
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -20,12 +21,28 @@ POLL_SECONDS: Final = 0.5
 _CHUNK_BYTES = 4 << 20
 
 
+@dataclass
+class Place:
+    """How far a file has been read.
+
+    Attributes:
+        inode: The file's number on its device.
+        offset: Bytes of it that are parsed.
+        lines: Lines of it that are parsed.
+    """
+
+    inode: int = 0
+    offset: int = 0
+    lines: int = 0
+
+
 def follow(
     path: Path,
     stream: ParseStream,
     *,
     layout: str | None = None,
     wait: Callable[[], bool] | None = None,
+    place: Place | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Parses what a file has, and then what is appended to it.
 
@@ -37,6 +54,7 @@ def follow(
         stream: What parses.
         layout: Header layout; None recognises it on what the file has at first.
         wait: Called where there is nothing new; returns whether to go on. None waits `POLL_SECONDS`.
+        place: Where to begin, if the file is still the one that it is of; it is moved on with every batch.
 
     Yields:
         Rows: line_number, timestamp, level, content, event_id, template, parameters.
@@ -44,22 +62,18 @@ def follow(
     Raises:
         InputError: The file cannot be read.
     """
-    wait = wait or _wait
-    number = 0
-    for data in _chunks(path, wait):
-        if data is None:
-            number = 0
-            continue
+    place = place or Place()
+    for data in _chunks(path, wait or _wait, place):
         reader = read_logs(io.BytesIO(data), layout=layout)
         for batch in reader:
             frame = batch.frame
             starts = content_starts(frame).to_numpy()
             parsed = stream.parse(frame["content"], starts)
-            head = frame.select(pl.col("line_number") + number, "timestamp", "level", "content")
+            head = frame.select(pl.col("line_number") + place.lines, "timestamp", "level", "content")
             yield head.hstack(parsed.select("event_id", "template", "parameters"))
         if layout is None and reader.report.sources[0].confidence >= 0.5:
             layout = _sole(reader.report.sources[0].layout)
-        number += reader.report.lines
+        place.lines += reader.report.lines
 
 
 def _sole(layout: str) -> str | None:
@@ -72,15 +86,16 @@ def _wait() -> bool:
     return True
 
 
-def _chunks(path: Path, wait: Callable[[], bool]) -> Iterator[bytes | None]:
-    """Whole lines as they come; None where the file begins anew."""
-    file, rest = _opened(path), b""
+def _chunks(path: Path, wait: Callable[[], bool], place: Place) -> Iterator[bytes]:
+    """Whole lines as they come; the place moves on when they have been parsed."""
+    file, rest = _opened(path, place), b""
     try:
         while True:
             data = file.read(_CHUNK_BYTES)
             lines, end, rest = (rest + data).rpartition(b"\n")
             if end:
                 yield lines + end
+                place.offset += len(lines) + 1
             if data:
                 continue
             new = _successor(path, file)
@@ -89,10 +104,11 @@ def _chunks(path: Path, wait: Callable[[], bool]) -> Iterator[bytes | None]:
                 if rest:
                     yield rest
                 file, rest = new, b""
-                yield None
+                _begin(place, file)
             elif not wait():
                 if rest:
                     yield rest
+                    place.offset += len(rest)
                 return
     finally:
         file.close()
@@ -115,11 +131,21 @@ def _successor(path: Path, file: BinaryIO) -> BinaryIO | None:
     return new
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path, place: Place) -> BinaryIO:
     try:
-        return path.open("rb")
+        file = path.open("rb")
     except OSError as error:
         raise _unreadable(path, error) from error
+    found = os.fstat(file.fileno())
+    if found.st_ino == place.inode and found.st_size >= place.offset:
+        file.seek(place.offset)
+    else:
+        _begin(place, file)
+    return file
+
+
+def _begin(place: Place, file: BinaryIO) -> None:
+    place.inode, place.offset, place.lines = os.fstat(file.fileno()).st_ino, 0, 0
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:

@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from biglog.data.row_files import Write, writing_rows
+from biglog.errors import OutputError
 from biglog.logs.record import LogReader, ReadReport, read_logs
 from biglog.logs.sources.expand import SourceLike
 from biglog.tasks.parsing.stream import ParseStream
@@ -92,7 +93,14 @@ class _Spool:
 
     def add(self, frame: pl.DataFrame, numbers: NDArray[np.int64]) -> None:
         numbered = frame.with_columns(form=pl.Series(numbers))
-        numbered.write_ipc(self._folder / f"{self._count}.arrow", compression="lz4")
+        try:
+            numbered.write_ipc(self._folder / f"{self._count}.arrow", compression="lz4")
+        except OSError as error:
+            raise OutputError(
+                f"lines cannot be kept here while they are counted ({error.strerror or error})",
+                where=self._folder.parent,
+                remedy="Free space, or name another folder in TMPDIR",
+            ) from error
         self._count += 1
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
@@ -102,10 +110,10 @@ class _Spool:
 
 def _write_spooled(spool: _Spool, stream: ParseStream, write: Write) -> None:
     """Writes what was kept; anew where it shows only now that something is no constant."""
-    before, loose = stream.counts(), len(stream.loose)
+    before, misfits = stream.counts(), stream.misfit_count
     for frame in spool:
         stream.emit(frame["content"], frame["form"].to_numpy(), frame["start"].to_numpy())
-    if len(stream.loose) > loose:
+    if stream.misfit_count > misfits:
         stream.settle()
     stream.restore(before)
     for frame in spool:

@@ -6,7 +6,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -289,14 +289,35 @@ class LogParser:
         return found.select("line_id", "content", "template")
 
 
-def save_state(stream: ParseStream, path: str | Path) -> None:
+def save_state(stream: ParseStream, path: str | Path, place: Mapping[str, int] | None = None) -> None:
     """Writes what a stream has seen, as JSON.
+
+    Args:
+        stream: The stream.
+        path: The file.
+        place: How far a followed file has been read.
 
     Raises:
         OutputError: It cannot be written.
     """
-    told = {"version": __version__, **state_of(stream)}
+    told = {"version": __version__, **state_of(stream), "followed": dict(place or {})}
     write_whole(Path(path), json.dumps(told, ensure_ascii=False) + "\n")
+
+
+def followed(path: str | Path) -> dict[str, int]:
+    """Reads the place that `save_state` was given; empty where it was given none.
+
+    Raises:
+        InputError: The file cannot be read, or is of another version.
+    """
+    place = read_json(Path(path), STATE).get("followed", {})
+    names = {"inode", "offset", "lines"}
+    if not isinstance(place, dict) or any(
+        name not in names or not isinstance(value, int) for name, value in place.items()
+    ):
+        remedy = "Take an older copy, or begin anew"
+        raise InputError("followed is no place in a file", where=path, remedy=remedy)
+    return place
 
 
 def as_series(lines: Iterable[str] | pl.Series) -> pl.Series:

@@ -7,6 +7,7 @@ learnt from and which versions they fit.
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from biglog.errors import CheckpointError
+from biglog.errors import CheckpointError, OutputError
 from biglog.logs.masking import MASKING_VERSION
 from biglog.tasks.parsing.columns import FEATURES_VERSION
 from biglog.tasks.parsing.learning import Judges
@@ -39,8 +40,11 @@ def save_head(parser: ZeroShotParser, folder: Path, record: Mapping[str, Any]) -
         parser: As learnt on logs; judges that labels taught are not saved.
         folder: Where to; files of other names stay.
         record: What it was learnt from, as JSON has it.
+
+    Raises:
+        OutputError: They cannot be written.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     arrays: _Arrays = {}
     for name in _JUDGES:
@@ -59,8 +63,15 @@ def save_head(parser: ZeroShotParser, folder: Path, record: Mapping[str, Any]) -
         "features_version": FEATURES_VERSION,
         **record,
     }
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / WEIGHTS)
-    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".{WEIGHTS}.{os.getpid()}.tmp"
+        temporary.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+        temporary.replace(folder / WEIGHTS)
+        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        problem = f"the parser cannot be written ({error.strerror or error})"
+        raise OutputError(problem, where=folder, remedy="Check folder and space") from error
 
 
 def load_head(folder: Path) -> ZeroShotParser:
@@ -75,20 +86,21 @@ def load_head(folder: Path) -> ZeroShotParser:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
+    for name in HEAD_FILES:
+        if not (folder / name).is_file():
+            problem = f"this checkpoint has no parser: {name} is missing"
+            remedy = "Leave the model out to use the embedded one"
+            raise CheckpointError(problem, where=folder, remedy=remedy)
+    path = folder / CONFIG
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        _check(config, folder)
-        arrays = load_file(folder / WEIGHTS)
+        _check(json.loads(path.read_text(encoding="utf-8")), folder)
+        path = folder / WEIGHTS
+        arrays = load_file(path)
         judges = Judges(*(_forest(arrays, name) for name in _JUDGES))
         lexicon = Lexicon(*(_counter(arrays, name) for name in _COUNTERS))
-    except FileNotFoundError as error:
-        problem = f"this checkpoint has no parser: {Path(error.filename).name} is missing"
-        remedy = "Leave the model out to use the embedded one"
-        raise CheckpointError(problem, where=folder, remedy=remedy) from error
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise CheckpointError(
-            f"its parser cannot be loaded: {error}", where=folder, remedy="Fetch or save it again"
-        ) from error
+        problem, remedy = f"the parser cannot be loaded: {error}", "Fetch or save it again"
+        raise CheckpointError(problem, where=path, remedy=remedy) from error
     return ZeroShotParser(lexicon, judges)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -14,6 +14,7 @@ from biglog.tasks.parsing.lexicon import Lexicon
 from biglog.tasks.parsing.library import TemplateLibrary
 from biglog.tasks.parsing.merging import merge_lists, take_in
 from biglog.tasks.parsing.partition import Event, Known, events_of
+from biglog.tasks.parsing.template import Template
 from biglog.tasks.parsing.writing import write
 
 
@@ -50,7 +51,7 @@ class ZeroShotParser:
         examples: Sequence[str],
         *,
         known: Known | None = None,
-        loose: frozenset[int] = frozenset(),
+        misfits: Mapping[int, Sequence[str]] | None = None,
     ) -> Parsed:
         """Writes the template of each form.
 
@@ -58,14 +59,15 @@ class ZeroShotParser:
             forms: Of the log.
             examples: A content of each.
             known: Templates that are known; they are not written, but say what is an event.
-            loose: Forms of which no masked value is constant, whatever the judges say.
+            misfits: Further contents of some forms. If one does not fit what would be written, no masked
+                value is constant, whatever the judges say.
         """
         told = None if known is None else flags_of(forms, examples, known)
         divides, is_value = self.judges.divides, self.judges.is_value
         events = events_of(forms, self.lexicon, divides, is_value, known, told)
         templates, doubts = [""] * len(forms.texts), [0.0] * len(forms.texts)
         for event in events:
-            flags = _loosened(forms, event, loose)
+            flags = _loosened(forms, event, misfits or {})
             for form in event.forms:
                 templates[form] = write(forms, form, flags)
                 doubts[form] = event.doubt
@@ -104,9 +106,10 @@ def worthy(parsed: Parsed, lines: Sequence[int], known: Known) -> list[int]:
     return [chosen[template] for template in sorted(worth, key=lambda each: -worth[each])]
 
 
-def _loosened(forms: Forms, event: Event, loose: frozenset[int]) -> list[bool]:
-    """The event's flags, with every masked value a value where one of its forms is loose."""
-    if loose.isdisjoint(event.forms):
+def _loosened(forms: Forms, event: Event, misfits: Mapping[int, Sequence[str]]) -> list[bool]:
+    """The event's flags, with every masked value a value where a further content does not fit otherwise."""
+    told = [(form, content) for form in event.forms for content in misfits.get(form, ())]
+    if all(Template(write(forms, form, event.is_value)).spans(content) is not None for form, content in told):
         return event.is_value
     rows = [forms.tokens[form] for form in event.forms]
     masked = [any(token.has_mark for token in column) for column in zip(*rows, strict=True)]

@@ -29,7 +29,7 @@ def state_of(stream: ParseStream) -> dict[str, Any]:
             "written": stream.written[number],
             "doubt": stream.doubts[number],
             "seen": stream.seen[number],
-            "loose": number in stream.loose,
+            "misfits": stream.misfits.get(number, []),
         }
         for number, text in enumerate(census.texts)
     ]
@@ -89,7 +89,8 @@ def _stream(told: Mapping[str, Any], parser: ZeroShotParser) -> ParseStream:
     stream.written = [str(form["written"]) for form in forms]
     stream.doubts = [float(form["doubt"]) for form in forms]
     stream.seen = [int(form["seen"]) for form in forms]
-    stream.loose = {number for number, form in enumerate(forms) if form["loose"]}
+    told_of = {number: [str(content) for content in form["misfits"]] for number, form in enumerate(forms)}
+    stream.misfits = {number: contents for number, contents in told_of.items() if contents}
     stream.totals = Counter({str(text): int(count) for text, count in told["events"]})
     stream.aliases = {str(old): tuple(map(str, new)) for old, new in told["aliases"].items()}
     stream.lines, stream.batches = int(told["lines"]), int(told["batches"])

@@ -37,6 +37,7 @@ SCHEMA: Final = pl.Schema(
 _GROWTH = 1.25
 _FIRST = 16
 _NEIGHBOURS = 64
+_MISFITS = 4
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -67,7 +68,8 @@ class ParseStream:
         event_of: Template of each form's event, None for a form that was not placed yet.
         written: Template of each form as it is written before templates are merged.
         doubts: How likely something of its event is wrong.
-        loose: Forms of which no masked value is constant: contents came that showed it.
+        misfits: The first contents of a form that its template did not fit, by form: what all kept contents
+            of it agree on may be no constant.
         totals: Lines of each event, by template, as they were given out.
         seen: The batch in which each form came last.
         batches: Batches so far.
@@ -88,7 +90,7 @@ class ParseStream:
     folded_events: int = 0
     census: FormCensus = field(init=False)
     event_of: list[str | None] = field(default_factory=list)
-    loose: set[int] = field(default_factory=set)
+    misfits: dict[int, list[str]] = field(default_factory=dict)
     totals: Counter[str] = field(default_factory=Counter)
     seen: list[int] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
@@ -149,9 +151,9 @@ class ParseStream:
         """As `parse`, after settling: for a log, or what is left of one, in one piece."""
         numbers = self.count(contents)
         self.settle()
-        loose, before = len(self.loose), self.counts()
+        misfits, before = self.misfit_count, self.counts()
         table = self.emit(contents, numbers)
-        if len(self.loose) > loose:
+        if self.misfit_count > misfits:
             # Seen only now: what all kept contents of a form agree on differs in others.
             self.restore(before)
             self.settle()
@@ -243,6 +245,11 @@ class ParseStream:
         """Forgets what `emit` counted since `counts`."""
         self.lines, self.totals = counts[0], counts[1].copy()
 
+    @property
+    def misfit_count(self) -> int:
+        """How many misfits are kept."""
+        return sum(map(len, self.misfits.values()))
+
     def _events_of(self, contents: pl.Series, numbers: Numbers) -> tuple[list[str], Numbers]:
         """The templates of some lines' events, and which of them each line has."""
         codes: dict[str, int] = {}
@@ -265,9 +272,11 @@ class ParseStream:
         own = Template(self.written[form]).spans(content)
         if own is not None:
             return own
-        # What was taken for constant is none.
-        self.loose.add(form)
+        # Something was taken for constant that is none.
         head = content[:MOST_CHARACTERS]
+        misfits = self.misfits.setdefault(form, [])
+        if len(misfits) < _MISFITS and head not in misfits:
+            misfits.append(head)
         found = [(span.start, span.end) for span in spans(head)]
         return found if head == content else [*found, (len(head), len(content))]
 
@@ -309,7 +318,7 @@ class ParseStream:
         if self.library.templates:
             known = known_forms(self.library, samples)
             parser = taught(parser, forms, examples, known)
-        parsed = parser.parse_forms(forms, examples, known=known, loose=frozenset(self.loose))
+        parsed = parser.parse_forms(forms, examples, known=known, misfits=self.misfits)
         before = list(self.event_of)
         self.written, self.doubts = parsed.written, parsed.doubts
         self.event_of, self._forms_of = list(parsed.templates), None
@@ -387,7 +396,8 @@ class ParseStream:
             kept = np.sort(order).tolist()
             self.census = self.census.part(kept)
             self._forms_of = None
-            self.loose = {place for place, form in enumerate(kept) if form in self.loose}
+            places = {form: place for place, form in enumerate(kept)}
+            self.misfits = {places[form]: told for form, told in self.misfits.items() if form in places}
             self.event_of = [self.event_of[form] for form in kept]
             self.seen = [self.seen[form] for form in kept]
             self.written = [self.written[form] for form in kept]
