@@ -35,7 +35,7 @@ _IS_IRREGULAR = re.compile(IRREGULAR)
 
 def event_id(template: str) -> str:
     """Returns the identity of a template: it depends on nothing but the template's text."""
-    return hashlib.sha256(template.encode("utf-8", "replace")).hexdigest()[:8]
+    return hashlib.sha256(template.encode("utf-8", "replace")).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
