@@ -112,7 +112,7 @@ class Census:
         self.mask_seconds += time.perf_counter() - started
         self._finish_contexts(batch)
         codes = self._encode(forms, batch)
-        self.samples.add(contents.fill_null(""), codes.cast(pl.Int64), len(self.forms))
+        self.samples.add(contents.fill_null(""), codes.cast(pl.Int64), self.forms)
         self._keep_tail(batch)
         self.lines += len(codes)
         self._count(batch.frame.select("timestamp", "level", "component").with_columns(code=codes))

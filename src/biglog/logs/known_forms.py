@@ -209,10 +209,11 @@ class KnownForms:
 
     def _distinct_numbers(self, contents: pl.Series) -> tuple[pl.Series, list[str]]:
         numbers = np.full(len(contents), -1)
+        # Contents that came to the letter cost a hash.
+        self._contents.recognize(contents, numbers)
         openings = contents.str.strip_chars_start(SKIPPED)
         for length, shelf in self._by_opening.items():
             shelf.recognize(contents, openings.str.head(length), numbers)
-        self._contents.recognize(contents, numbers)
         self._by_closing.recognize(contents, contents.str.tail(_CLOSING_LENGTH), numbers)
         rows = np.flatnonzero(numbers < 0)
         self.lines += len(contents)

@@ -65,10 +65,12 @@ class Node:
     Attributes:
         forms: Their numbers.
         codes: The tokens of each column numbered by their text, shape (forms, columns).
+        lines: How many lines have one of these forms.
     """
 
     forms: tuple[int, ...]
     codes: Codes
+    lines: int
 
     @classmethod
     def of(cls, forms: Forms, numbers: Sequence[int]) -> Node:
@@ -78,7 +80,8 @@ class Node:
         for column in zip(*rows, strict=True):
             known: dict[str, int] = {}
             columns.append([known.setdefault(text, len(known)) for text in column])
-        return cls(tuple(numbers), np.array(columns, dtype=np.int64).reshape(-1, len(rows)).T)
+        codes = np.array(columns, dtype=np.int64).reshape(-1, len(rows)).T
+        return cls(tuple(numbers), codes, int(forms.lines[list(numbers)].sum()))
 
     @cached_property
     def varied(self) -> list[int]:
@@ -121,21 +124,21 @@ def features(forms: Forms, lexicon: Lexicon, node: Node, column: int) -> list[fl
     row = forms.words[node.forms[0]]
     before = row[column - 1] if column else BEGIN
     after = row[column + 1] if column + 1 < len(row) else END
-    spread = np.array([_letters(text) for text in some])
-    lexical = np.array([lexicon.features(text, before, after) for text in some])
+    letters, _, most_letters, spread = _summary([_letters(text) for text in some])
+    lexical, least, most = _summary([lexicon.features(text, before, after) for text in some])[:3]
     known = [forms.frequency[text] for text in some]
     return [
-        *_counts(forms, node.forms, column, counted),
+        *_counts(forms, node, column, counted),
         column,
         len(row),
         column / len(row),
         float(column == 0),
-        *spread.mean(axis=0),
-        *spread.max(axis=0),
-        *spread.std(axis=0)[:4],
-        *lexical.mean(axis=0),
-        *lexical.min(axis=0)[:3],
-        *lexical.max(axis=0)[:3],
+        *letters,
+        *most_letters,
+        *spread[:4],
+        *lexical,
+        *least[:3],
+        *most[:3],
         *_rest(node, column),
         sum(known) / len(known) / len(forms.texts),
         max(known) / len(forms.texts),
@@ -144,28 +147,38 @@ def features(forms: Forms, lexicon: Lexicon, node: Node, column: int) -> list[fl
         *(float(after == sign) for sign in (*_NEIGHBOURS[1], END)),
         float(before[:1] in ANY_MARK),
         float(after[:1] in ANY_MARK),
-        *_under_masks(forms, node.forms, column),
-        *np.array([_shape(text) for text in some[:10]]).mean(axis=0),
+        *_under_masks(forms, node, column),
+        *_summary([_shape(text) for text in some[:10]])[0],
         float("" in some),
         float(some == [""]),
     ]
 
 
-def _counts(forms: Forms, node: Sequence[int], column: int, counted: Counter[str]) -> list[float]:
+def _summary(rows: Sequence[Sequence[float]]) -> tuple[Sequence[float], ...]:
+    """Mean, least, most and standard deviation of each place of some rows; most often there is one row."""
+    if len(rows) == 1:
+        return rows[0], rows[0], rows[0], [0.0] * len(rows[0])
+    table = np.array(rows)
+    return table.mean(axis=0), table.min(axis=0), table.max(axis=0), table.std(axis=0)
+
+
+def _counts(forms: Forms, node: Node, column: int, counted: Counter[str]) -> list[float]:
     """How many values there are, and how evenly, by forms and by lines."""
+    size = len(node.forms)
+    if len(counted) == 1:
+        return [size, np.log(size), np.log(node.lines), 1, 0.0, 1 / size, 0.0, 0.0, 1.0, 1.0, 1.0]
     by_line: Counter[str] = Counter()
-    for form in node:
+    for form in node.forms:
         by_line[forms.words[form][column]] += int(forms.lines[form])
-    of_forms = np.array(list(counted.values())) / len(node)
-    total = by_line.total()
-    of_lines = np.array(list(by_line.values())) / total
+    of_forms = np.array(list(counted.values())) / size
+    of_lines = np.array(list(by_line.values())) / node.lines
     return [
-        len(node),
-        np.log(len(node)),
-        np.log(total),
+        size,
+        np.log(size),
+        np.log(node.lines),
         len(counted),
         np.log(len(counted)),
-        len(counted) / len(node),
+        len(counted) / size,
         -(of_forms * np.log(of_forms)).sum(),
         -(of_lines * np.log(of_lines)).sum(),
         of_forms.max(),
@@ -246,14 +259,13 @@ def _rest(node: Node, column: int) -> list[float]:
     ]
 
 
-def _under_masks(forms: Forms, node: Sequence[int], column: int) -> list[float]:
+def _under_masks(forms: Forms, node: Node, column: int) -> list[float]:
     """The texts that a column's tokens stand for: how many, how even, of what."""
     seen: Counter[str] = Counter()
-    for form in node[:MOST_FORMS]:
+    for form in node.forms[:MOST_FORMS]:
         seen.update(forms.raw[form][column])
     total = max(1, seen.total())
     some = list(seen)[:20] or [""]
-    lines = sum(int(forms.lines[form]) for form in node)
     single = len(seen) <= 1
     return [
         len(seen),
@@ -261,8 +273,8 @@ def _under_masks(forms: Forms, node: Sequence[int], column: int) -> list[float]:
         max(seen.values(), default=0) / total,
         float(single),
         float(single) * np.log(total),
-        float(single) * np.log(lines),
-        *np.array([_made_of(text) for text in some]).mean(axis=0),
+        float(single) * np.log(node.lines),
+        *_summary([_made_of(text) for text in some])[0],
     ]
 
 

@@ -106,22 +106,29 @@ class Samples:
     contents: list[list[str]] = field(default_factory=list)
     grown: set[int] = field(default_factory=set)
 
-    def add(self, contents: pl.Series, numbers: pl.Series, forms: int) -> None:
+    def add(self, contents: pl.Series, numbers: pl.Series, forms: Sequence[str]) -> None:
         """Takes lines.
 
         Args:
             contents: Contents, dtype String, shape (lines,).
             numbers: The form of each, dtype Int64, shape (lines,).
-            forms: How many forms there are.
+            forms: The forms so far.
         """
-        self.contents += [[] for _ in range(forms - len(self.contents))]
-        wanting = pl.Series([_has_room(sample) for sample in self.contents], dtype=pl.Boolean)
+        self.contents += [[] for _ in range(len(forms) - len(self.contents))]
+        # Contents of a form that is a content itself have no values: one says all.
+        wanting = pl.Series(
+            [
+                _has_room(sample) and sample[:1] != [form]
+                for sample, form in zip(self.contents, forms, strict=True)
+            ],
+            dtype=pl.Boolean,
+        )
         table = pl.DataFrame({"number": numbers, "content": contents})
         distinct = table.filter(wanting.gather(numbers)).unique(maintain_order=True)
         for number, found in distinct.group_by("number", maintain_order=True).agg("content").iter_rows():
             sample = self.contents[number]
             for content in found:
-                if content not in sample and _has_room(sample):
+                if content not in sample and _has_room(sample) and sample[:1] != [forms[number]]:
                     sample.append(content)
                     self.grown.add(number)
 
@@ -162,10 +169,12 @@ class FormCensus:
             The number of each line's form, shape (lines,).
         """
         contents = contents.fill_null("")
-        long = (contents.str.len_chars() > MOST_CHARACTERS).arg_true()
-        contents = contents.str.slice(0, MOST_CHARACTERS)
+        long: list[int] = []
+        if (contents.str.len_bytes() > MOST_CHARACTERS).any():
+            long = (contents.str.len_chars() > MOST_CHARACTERS).arg_true().to_list()
+            contents = contents.str.slice(0, MOST_CHARACTERS)
         codes, texts = self._coded(contents)
-        for row in long.to_list():
+        for row in long:
             texts.append(texts[codes[row]] + CUT)
             codes[row] = len(texts) - 1
         counts = np.bincount(codes, minlength=len(texts))
@@ -176,14 +185,21 @@ class FormCensus:
         for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
             self.lines[number] += count
         of_line = numbers[codes]
-        self._samples.add(contents, pl.Series(of_line), len(self.texts))
+        self._samples.add(contents, pl.Series(of_line), self.texts)
         return of_line
 
     def _coded(self, contents: pl.Series) -> tuple[Numbers, list[str]]:
         """The normal forms of some lines, in order of first appearance, and which of them each line has."""
+        if len(contents) >= 2 * LANE_LINES and not self._lane.lines:
+            # The first lines teach what the others are found by.
+            first, texts = self._coded(contents[:LANE_LINES])
+            rest, others = self._coded(contents[LANE_LINES:])
+            number = {text: code for code, text in enumerate(texts)}
+            codes = np.array([number.setdefault(text, len(number)) for text in others], dtype=np.int64)
+            return np.concatenate([first, codes[rest]]), list(number)
         if len(contents) >= LANE_LINES:
-            codes, texts = self._lane.numbers(contents)
-            return codes.to_numpy().astype(np.int64), list(texts)
+            coded, texts = self._lane.numbers(contents)
+            return coded.to_numpy().astype(np.int64), list(texts)
         numbers: dict[str, int] = {}
         found = [numbers.setdefault(form, len(numbers)) for form in normal_forms(contents).to_list()]
         return np.array(found, dtype=np.int64), list(numbers)
@@ -245,13 +261,18 @@ class FormCensus:
         owners = [number for number in numbers for _ in self.samples[number]]
         contents = pl.Series([c for n in numbers for c in self.samples[n]], dtype=pl.String)
         for number in numbers:
-            self._raw[number] = [Counter[str]() for _ in self._tokens[number]]
+            size = len(self.samples[number])
+            self._raw[number] = [
+                Counter[str]() if _hides(token) else Counter({token.text: size})
+                for token in self._tokens[number]
+            ]
         under = values(contents).group_by("row", maintain_order=True).agg("value")
         by_row = dict(zip(under["row"].to_list(), under["value"].to_list(), strict=True))
         for row, number in enumerate(owners):
             masked = iter(by_row.get(row, ()))
             for token, counter in zip(self._tokens[number], self._raw[number], strict=True):
-                counter["".join(_unmarked(token.text, masked))] += 1
+                if _hides(token):
+                    counter["".join(_unmarked(token.text, masked))] += 1
 
 
 def _bounded(form: str) -> str:
@@ -269,6 +290,11 @@ def _bounded(form: str) -> str:
 
 def _has_room(sample: Sequence[str]) -> bool:
     return len(sample) < MOST_CONTENTS and sum(map(len, sample)) < SAMPLE_CHARACTERS
+
+
+def _hides(token: Token) -> bool:
+    """Whether values are under a token."""
+    return not VALUE_MARKS.isdisjoint(token.text)
 
 
 def _unmarked(text: str, masked: Iterator[str]) -> list[str]:

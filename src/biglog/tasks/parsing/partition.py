@@ -170,7 +170,7 @@ def _wordless(forms: Forms, node: Node, chances: Floats) -> int | None:
     first = forms.words[node.forms[0]]
     if any(column not in several and _is_word(text) for column, text in enumerate(first)):
         return None
-    lines = sum(int(forms.lines[form]) for form in node.forms)
+    lines = node.lines
     for place in np.argsort(-chances, kind="stable").tolist():
         column = node.varied[place]
         values = {forms.words[form][column] for form in node.forms}

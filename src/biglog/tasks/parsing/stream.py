@@ -12,6 +12,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -174,7 +175,7 @@ class ParseStream:
         self.seen += [0] * (len(self.census.texts) - len(self.seen))
         self.written += [""] * (len(self.census.texts) - len(self.written))
         self.doubts += [1.0] * (len(self.census.texts) - len(self.doubts))
-        for number in np.unique(numbers).tolist():
+        for number in np.flatnonzero(np.bincount(numbers)).tolist():
             self.seen[number] = self.batches
         return numbers
 
@@ -253,7 +254,7 @@ class ParseStream:
     def _events_of(self, contents: pl.Series, numbers: Numbers) -> tuple[list[str], Numbers]:
         """The templates of some lines' events, and which of them each line has."""
         codes: dict[str, int] = {}
-        present = np.unique(numbers)
+        present = np.flatnonzero(np.bincount(numbers))
         of_form = np.zeros(len(self.event_of), dtype=np.int64)
         for form in present.tolist():
             of_form[form] = codes.setdefault(self.event_of[form] or "", len(codes))
@@ -350,7 +351,7 @@ class ParseStream:
         self._forms_of = None
         # What has become part of another event gets no more lines.
         names = [text for text, _ in self.totals.most_common() if event_id(text) not in self.aliases]
-        known, left = [_Placed.of(text) for text in names], []
+        known, left = [_placed(text) for text in names], []
         for form in new:
             example = fold(self.census.samples[form][0])
             fitting = next((each.template.text for each in known if each.fits(example)), None)
@@ -526,3 +527,8 @@ class _Placed:
         return found is not None and all(
             end > start and not any(map(str.isspace, content[start:end])) for start, end in found
         )
+
+
+@lru_cache(1 << 14)
+def _placed(text: str) -> _Placed:
+    return _Placed.of(text)
