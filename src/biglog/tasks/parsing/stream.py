@@ -8,11 +8,9 @@ of it. So a log in one piece and in many has the same events after settling.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -20,9 +18,10 @@ import polars as pl
 
 from biglog.logs.masking import spans
 from biglog.tasks.parsing.extraction import KINDS, PARAMETERS, extract, kinds_of
-from biglog.tasks.parsing.forms import MOST_CHARACTERS, FormCensus, Forms, Numbers
+from biglog.tasks.parsing.forms import MOST_CHARACTERS, FormCensus, Numbers
 from biglog.tasks.parsing.library import TemplateLibrary
 from biglog.tasks.parsing.parser import Parsed, ZeroShotParser, known_forms, taught, worthy
+from biglog.tasks.parsing.placing import like, placed
 from biglog.tasks.parsing.rules import Rules
 from biglog.tasks.parsing.template import Spans, Template, event_id, fold, has_text
 
@@ -37,9 +36,7 @@ SCHEMA: Final = pl.Schema(
 
 _GROWTH = 1.25
 _FIRST = 16
-_NEIGHBOURS = 64
 _MISFITS = 4
-_WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 @dataclass(frozen=True)
@@ -351,7 +348,7 @@ class ParseStream:
         self._forms_of = None
         # What has become part of another event gets no more lines.
         names = [text for text, _ in self.totals.most_common() if event_id(text) not in self.aliases]
-        known, left = [_placed(text) for text in names], []
+        known, left = [placed(text) for text in names], []
         for form in new:
             example = fold(self.census.samples[form][0])
             fitting = next((each.template.text for each in known if each.fits(example)), None)
@@ -368,25 +365,11 @@ class ParseStream:
     def _place_alone(self, new: Sequence[int]) -> None:
         """Gives new forms an event of their own, as what is like them has it."""
         forms = self.census.forms()
-        chosen = [*new, *self._like(forms, new)]
+        chosen = [*new, *like(forms, new, [template is not None for template in self.event_of])]
         examples = [self.census.samples[form][0] for form in chosen]
         parsed = self.parser.parse_forms(forms.part(chosen), examples)
         for place, form in enumerate(new):
             self.event_of[form], self.written[form] = parsed.templates[place], parsed.written[place]
-
-    def _like(self, forms: Forms, new: Sequence[int]) -> list[int]:
-        """Older forms that share most tokens with new ones of their length."""
-        lengths = np.array([len(row) for row in forms.tokens])
-        placed = np.array([template is not None for template in self.event_of])
-        found: set[int] = set()
-        for length in set(lengths[list(new)].tolist()):
-            old = np.flatnonzero((lengths == length) & placed)
-            table = np.array([[hash(word) for word in forms.words[form]] for form in old], dtype=np.int64)
-            for form in (form for form in new if lengths[form] == length and len(old)):
-                shared = (table == np.array([hash(word) for word in forms.words[form]])).sum(axis=1)
-                best = np.argsort(-shared, kind="stable")[:_NEIGHBOURS]
-                found.update(old[best[shared[best] > 0]].tolist())
-        return sorted(found)
 
     # -- memory --
 
@@ -496,39 +479,3 @@ class ParseStream:
             found = table["template"].str.to_lowercase().str.contains(word.lower(), literal=True)
             table = table.filter(found)
         return table
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """An event's template, as new forms are tried on it.
-
-    Attributes:
-        template: The template.
-        longest: Its longest constant text, or all of it where it has no two words: then it must be the whole.
-        whole: Whether it has to be the whole.
-    """
-
-    template: Template
-    longest: str
-    whole: bool
-
-    @classmethod
-    def of(cls, text: str) -> _Placed:
-        template = Template(text)
-        whole = len(_WORD.findall(text)) < 2 or len(template.parts) == 1
-        longest = text if whole else max((part.strip() for part in template.parts), key=len)
-        return cls(template, longest, whole)
-
-    def fits(self, content: str) -> bool:
-        """Whether a content, folded, is surely of the event: each of its values is one word."""
-        if self.longest not in content or self.whole:
-            return self.longest == content
-        found = self.template.spans(content)
-        return found is not None and all(
-            end > start and not any(map(str.isspace, content[start:end])) for start, end in found
-        )
-
-
-@lru_cache(1 << 14)
-def _placed(text: str) -> _Placed:
-    return _Placed.of(text)
