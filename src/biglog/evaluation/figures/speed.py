@@ -164,7 +164,8 @@ def parsing(result: Result) -> str:
     head = ["lines like", "Drain3, lines/s", "BigLog", "times", "with parameters", "times", "peak"]
     text = (
         f"**Parsing**, {max(result['lines'].values()):,} lines of a kind (of Thunderbird's "
-        f"{result['lines']['Thunderbird']:,}; real contents, all digits drawn anew), one core, lines per CPU second, every line with its event and template; Drain3 with its "
-        "README's masks, and its own extraction where parameters are wanted."
+        f"{result['lines']['Thunderbird']:,}; real contents, all digits drawn anew), one core, lines per CPU "
+        "second, every line with its event and template; Drain3 with its README's masks, and its own "
+        "extraction where parameters are wanted."
     )
     return "\n\n".join([text, table(head, rows)])
