@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from biglog.checkpoints import checkpoint_path
 from biglog.inference.census import Census
 from biglog.inference.encoder import LogEncoder
 from biglog.inference.events import Events
@@ -25,6 +26,7 @@ from biglog.inference.evidence import weigh
 from biglog.logs.masking import normal_forms
 from biglog.logs.record import read_logs
 from biglog.tasks import anomaly
+from biglog.tasks.parsing.head import load_head
 
 LOGS = {
     "BGL_100k": "anomaly/bgl/BGL_100k.log.gz",
@@ -82,7 +84,7 @@ def evaluate(path: Path, encoder: LogEncoder, limit: int) -> dict[str, Any]:
         frames.append(batch.frame.select("content", alert=pl.col("label") != "-"))
         if limit and census.lines >= limit:
             break
-    events, lines = Events(census), pl.concat(frames)
+    events, lines = Events(census, None, load_head(checkpoint_path())), pl.concat(frames)
     code = {form: index for index, form in enumerate(census.forms)}
     event = events.event_of[[code[form] for form in normal_forms(lines["content"])]]
     alert = lines["alert"].to_numpy()
