@@ -9,7 +9,7 @@ import pytest
 
 from biglog.data.made_logs import FEWEST, made_logs
 from biglog.errors import InputError
-from biglog.tasks.parsing.learning import value_spans
+from biglog.tasks.parsing.template import Template
 
 NAMES = [f"{verb} {thing}" for verb in ("open", "shut", "lose", "find", "send") for thing in "abcdefgh"]
 
@@ -24,7 +24,7 @@ def test_lines_fit_their_templates() -> None:
     assert log.project == "p0"
     assert len(log.contents) == len(log.templates) > len(NAMES)
     assert all(
-        value_spans(template, content) is not None
+        Template(template).spans(content) is not None
         for content, template in zip(log.contents, log.templates, strict=True)
     )
     counts = Counter(log.templates)

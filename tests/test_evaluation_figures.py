@@ -104,6 +104,18 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
+PARSING_SPEED: dict[str, Any] = {
+    "lines": {"Mac": 2_000, "Thunderbird": 100},
+    "domains": {
+        "Mac": {
+            "Drain3": {"lines_per_cpu_second": 10.2},
+            "BigLog": {"lines_per_cpu_second": 40.0, "times_drain3": 4.0, "peak_gb": 0.1},
+            "BigLog, with parameters": {"lines_per_cpu_second": 30.0, "times_drain3": 3.0, "peak_gb": 0.2},
+        }
+    },
+}
+
+
 def write(results: Path, name: str, content: dict[str, Any]) -> None:
     (results / name).write_text(json.dumps(content), encoding="utf-8")
 
@@ -124,7 +136,9 @@ def test_what_is_there_is_shown(results: Path) -> None:
     write(results, "training_efficiency.json", TRAINING)
     write(results, "pretraining_ablation.json", ABLATION)
     write(results, "left_out_biglog-mini.json", LEFT_OUT)
+    write(results, "benchmark_parsing.json", PARSING_SPEED)
     assert missing(results) == ["parsing.json", "tokenizers.json", "statements.json"]
+    assert "| Mac | 10 | **40** | 4.0 × | 30 | 3.0 × | 0.20 GB |" in figures_page(results)
     page, short = figures_page(results), figures(results)
     for title in ("Probes", "Lines never seen before", "Training efficiency", "Ablation of the recipe"):
         assert f"## {title}\n" in page
