@@ -328,3 +328,17 @@ def test_what_is_worth_a_label_can_be_a_label(parser: LogParser) -> None:
     labels = [(content, template) for content, template in proposed if template]
     assert labels
     LogParser(parser._head).fit(*zip(*labels, strict=True))
+
+
+def test_a_log_of_more_forms_than_are_remembered_is_parsed_to_its_end(
+    parser: LogParser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("biglog.tasks.parsing.stream.PIECE_LINES", 40)
+    few = parser.stream(max_forms=8)
+    table = few.parse_whole(LOG)
+    assert table["line_id"].to_list() == list(range(len(LOG)))
+    assert len(few.census.texts) <= 8
+    adds_up(few)
+    pieces = parser.stream()
+    assert pieces.parse_whole(LOG).equals(parser.parse(LOG))
+    assert len(parser.parse([])) == 0

@@ -257,11 +257,11 @@ class LogParser:
             `value`, `start`, `end` (characters of the content) and `kind`. With its parameters for `<*>` a
             line's template is the line, to the letter: `Template(template).format(values)`.
         """
-        return self.stream(max_forms=2**31).parse_whole(as_series(lines))
+        return self.stream().parse_whole(as_series(lines))
 
     def events(self, lines: Iterable[str] | pl.Series) -> pl.DataFrame:
         """Returns the events of a log, most frequent first; columns as of `ParseStream.events`."""
-        stream = self.stream(max_forms=2**31)
+        stream = self.stream()
         stream.parse_whole(as_series(lines))
         return stream.events()
 
@@ -277,7 +277,7 @@ class LogParser:
             parser's own idea of the label, empty where it has none; the most worthy first.
         """
         contents = as_series(lines)
-        stream = self.stream(max_forms=2**31)
+        stream = self.stream()
         stream.parse_whole(contents)
         first = contents.to_frame("content").with_row_index("line_id")
         first = first.cast({"line_id": pl.Int64})

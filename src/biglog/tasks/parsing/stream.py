@@ -28,6 +28,9 @@ from biglog.tasks.parsing.template import Spans, Template, event_id, fold, has_t
 MAX_FORMS: Final = 20_000
 """Normal forms that are remembered; of more, those that were not seen for longest are forgotten."""
 
+PIECE_LINES: Final = 100_000
+"""Lines that are taken at once of a log in one piece."""
+
 _TEXT = pl.String()
 SCHEMA: Final = pl.Schema(
     {"line_id": pl.Int64(), "event_id": _TEXT, "template": _TEXT, "parameters": PARAMETERS}
@@ -146,18 +149,24 @@ class ParseStream:
         return table
 
     def parse_whole(self, contents: pl.Series) -> pl.DataFrame:
-        """As `parse`, after settling: for a log, or what is left of one, in one piece."""
-        numbers = self.count(contents)
+        """As `parse`, after settling: for a log, or what is left of one, in one piece.
+
+        Of a log with more forms than are remembered, the lines from there on are parsed as they come.
+        """
+        pieces = [contents.slice(at, PIECE_LINES) for at in range(0, max(1, len(contents)), PIECE_LINES)]
+        counted = []
+        while pieces and len(self.census.texts) <= self.max_forms:
+            counted.append((pieces[0], self.count(pieces.pop(0))))
         self.settle()
         misfits, before = self.misfit_count, self.counts()
-        table = self.emit(contents, numbers)
+        tables = [self.emit(*piece) for piece in counted]
         if self.misfit_count > misfits:
             # Seen only now: what all kept contents of a form agree on differs in others.
             self.restore(before)
             self.settle()
-            table = self.emit(contents, numbers)
+            tables = [self.emit(*piece) for piece in counted]
         self.forget()
-        return table
+        return pl.concat([*tables, *(self.parse(piece) for piece in pieces)])
 
     def templates(self, contents: pl.Series, numbers: Numbers) -> pl.Series:
         """Returns the template of each line's event, dtype String, shape (lines,); as of `emit`."""
