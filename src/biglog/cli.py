@@ -34,7 +34,6 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(datasets_app, name="datasets")
-app.command(epilog=PARSE_EXAMPLE)(parse)
 
 Model = Annotated[
     str | None,
@@ -118,6 +117,9 @@ def analyze(
     print_summary(analysis, Console())
     if report is not None:
         typer.echo(f"\nReport: {report}")
+
+
+app.command(epilog=PARSE_EXAMPLE)(parse)
 
 
 @app.command(epilog="Example: biglog read 'logs/*.gz' --merge --join --out lines.parquet")

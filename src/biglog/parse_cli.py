@@ -67,7 +67,7 @@ def parse(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Turn a log into events: template and typed parameters of each line; without --out, list them."""
+    """Tell the events of a log, or, with --out, the template and typed parameters of each line."""
     from biglog.data.row_files import STANDARD_OUTPUT, check_suffix
     from biglog.inference.parser import LogParser
 
