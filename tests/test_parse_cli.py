@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -418,3 +419,13 @@ def test_a_follower_whose_reader_leaves_ends(log: Path) -> None:
         said = process.stderr.read()
     assert process.returncode == 0
     assert said == b""
+
+
+def test_shares_are_of_all_lines_of_a_state(run, log: Path, tmp_path: Path) -> None:
+    first = run(log, "--state", tmp_path / "state.json").out
+    second = run(log, "--state", tmp_path / "state.json").out
+    for said in (first, second):
+        shares = [float(share) for share in re.findall(r"([0-9.]+)%", said)]
+        assert 0 < sum(shares) <= 101
+    assert "with those of earlier runs" in second
+    assert "earlier" not in first

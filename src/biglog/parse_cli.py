@@ -129,7 +129,8 @@ def _parse(
     events = stream.search(search) if search else done.events
     if as_json:
         aliases = {old: list(new) for old, new in stream.aliases.items()}
-        counts = {"lines": done.lines, "normal_forms": done.normal_forms, "events": len(done.events)}
+        lines = {"lines": done.lines, "lines_so_far": done.lines_so_far}
+        counts = lines | {"normal_forms": done.normal_forms, "events": len(done.events)}
         print_json(counts | {"found": events.to_dicts(), "aliases": aliases})
         return
     from biglog.parse_terminal import print_events

@@ -33,14 +33,17 @@ def print_events(done: ParsedFiles, events: pl.DataFrame, top: int, console: Con
     table.add_column("Event", no_wrap=True)
     table.add_column("Template", overflow="fold")
     for event, template, lines in events.select("event_id", "template", "lines").head(top).iter_rows():
-        share = lines / max(1, done.lines)
+        share = lines / max(1, done.lines_so_far)
         table.add_row(f"{lines:,}", f"{share:.1%}", Text(event, "dim"), _shown(template))
     console.print(table)
     if len(events) > top:
         console.print(Text(f"and {plural(len(events) - top, 'more event')} (--top)", "dim"))
     console.print()
     forms = plural(done.normal_forms, "normal form")
-    console.print(Text(f"{plural(done.lines, 'line')}, {forms}, {plural(len(done.events), 'event')}"))
+    lines = plural(done.lines, "line")
+    if done.lines_so_far > done.lines:
+        lines += f" ({done.lines_so_far:,} with those of earlier runs)"
+    console.print(Text(f"{lines}, {forms}, {plural(len(done.events), 'event')}"))
 
 
 def _shown(template: str) -> Text:

@@ -30,13 +30,15 @@ class ParsedFiles:
     """What was parsed.
 
     Attributes:
-        lines: Records.
+        lines: Records of these sources.
+        lines_so_far: Those and the ones that the stream had parsed before; events count them all.
         normal_forms: Distinct normal forms that are remembered.
         events: As `ParseStream.events` returns them.
         report: What was read of each source.
     """
 
     lines: int
+    lines_so_far: int
     normal_forms: int
     events: pl.DataFrame
     report: ReadReport
@@ -82,7 +84,8 @@ def parse_files(
         stream.forget()
         for frame in batches:
             write(_rows(frame, stream.parse(frame["content"], frame["start"].to_numpy())))
-    return ParsedFiles(reader.report.records, len(stream.census.texts), stream.events(), reader.report)
+    forms = len(stream.census.texts)
+    return ParsedFiles(reader.report.records, stream.lines, forms, stream.events(), reader.report)
 
 
 class _Spool:
