@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,8 @@ import polars as pl
 
 from biglog._version import __version__
 from biglog.checkpoints.finding import diagnosis, resolve
-from biglog.errors import CheckpointError, InputError, OutputError
+from biglog.data.kept_files import write_whole
+from biglog.errors import CheckpointError, InputError
 from biglog.logs.masking import spans
 from biglog.tasks.parsing.forms import MOST_CHARACTERS
 from biglog.tasks.parsing.head import HEAD_FILES, load_head
@@ -199,7 +199,7 @@ class LogParser:
             "keep": self._keep,
             "mask": self._mask,
         }
-        write_whole(Path(path), json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+        _write(Path(path), json.dumps(told, indent=2, ensure_ascii=False))
 
     def load_knowledge(self, path: str | Path) -> Self:
         """Adds what `save_knowledge` wrote.
@@ -301,7 +301,7 @@ def save_state(stream: ParseStream, path: str | Path, place: Mapping[str, int] |
         OutputError: It cannot be written.
     """
     told = {"version": __version__, **state_of(stream), "followed": dict(place or {})}
-    write_whole(Path(path), json.dumps(told, ensure_ascii=False) + "\n")
+    _write(Path(path), json.dumps(told, ensure_ascii=False))
 
 
 def followed(path: str | Path) -> dict[str, int]:
@@ -357,21 +357,8 @@ def _texts(given: Iterable[str], what: str) -> list[str]:
     return found
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file under another name and renames it.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        problem = f"it cannot be written ({error.strerror or error})"
-        raise OutputError(problem, where=path, remedy="Check folder and space") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+def _write(path: Path, text: str) -> None:
+    write_whole(path, lambda to: to.write_text(text + "\n", encoding="utf-8"))
 
 
 def read_json(path: Path, schema: str) -> dict[str, Any]:

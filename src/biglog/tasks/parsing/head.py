@@ -7,7 +7,6 @@ learnt from and which versions they fit.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from biglog.data.kept_files import write_whole
 from biglog.errors import CheckpointError, OutputError
 from biglog.logs.masking import MASKING_VERSION
 from biglog.tasks.parsing.columns import FEATURES_VERSION
@@ -63,15 +63,16 @@ def save_head(parser: ZeroShotParser, folder: Path, record: Mapping[str, Any]) -
         "features_version": FEATURES_VERSION,
         **record,
     }
+    packed = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{WEIGHTS}.{os.getpid()}.tmp"
-        temporary.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
-        temporary.replace(folder / WEIGHTS)
-        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         problem = f"the parser cannot be written ({error.strerror or error})"
         raise OutputError(problem, where=folder, remedy="Check folder and space") from error
+    write_whole(folder / WEIGHTS, lambda to: to.write_bytes(packed))
+    write_whole(
+        folder / CONFIG, lambda to: to.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    )
 
 
 def load_head(folder: Path) -> ZeroShotParser:

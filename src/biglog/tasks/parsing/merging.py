@@ -28,6 +28,11 @@ _ASIDE = re.compile(rf"\s*\(<\*>\s*(?:<\*>|{_UNIT})?\)")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
 
+def is_worded(template: str) -> bool:
+    """Whether a template has words enough that a content which fits it is no accident."""
+    return len(_WORD.findall(template)) >= FEWEST_WORDS
+
+
 def merge_lists(templates: Sequence[str], lines: Sequence[int]) -> list[str]:
     """Makes templates one that differ only in how many values stand side by side.
 
@@ -85,7 +90,7 @@ def take_in(
     contents = [fold(example[name]) for name in names]
     found: dict[str, str] = {}
     for place, name in enumerate(names):
-        if WILDCARD in name and name not in found and len(_WORD.findall(name)) >= FEWEST_WORDS:
+        if WILDCARD in name and name not in found and is_worded(name):
             longest = max((part.strip() for part in name.split(WILDCARD)), key=len)
             near = [n for n in range(place + 1, len(names)) if longest in contents[n]]
             if near:

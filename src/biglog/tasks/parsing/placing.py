@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,12 +10,11 @@ from typing import Final
 import numpy as np
 
 from biglog.tasks.parsing.forms import Forms
+from biglog.tasks.parsing.merging import is_worded
 from biglog.tasks.parsing.template import Template
 
 NEIGHBOURS: Final = 64
 """Older forms that a new one is seen among."""
-
-_WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 def like(forms: Forms, new: Sequence[int], has_event: Sequence[bool]) -> list[int]:
@@ -57,7 +55,7 @@ class Placed:
     def of(cls, text: str) -> Placed:
         """Prepares a template."""
         template = Template(text)
-        whole = len(_WORD.findall(text)) < 2 or len(template.parts) == 1
+        whole = not is_worded(text) or len(template.parts) == 1
         longest = text if whole else max((part.strip() for part in template.parts), key=len)
         return cls(template, longest, whole)
 
