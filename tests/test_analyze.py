@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import biglog
-from biglog.errors import InputError
+from biglog.errors import CheckpointError, InputError
 from biglog.inference.analysis import Analysis
 from biglog.inference.analyze import analyze
 from biglog.inference.census import Census
@@ -150,6 +150,13 @@ def test_events_are_those_of_the_parser() -> None:
     assert {event.event_id: event.count for event in analysis.events} == dict(
         table.select("event_id", "lines").iter_rows()
     )
+
+
+def test_a_checkpoints_own_parser_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "parser_config.json").write_text('{"schema": "another"}')
+    (tmp_path / "parser.safetensors").touch()
+    with pytest.raises(CheckpointError, match="schema is 'another'"):
+        analyze(log(["a line"]), encoder=tmp_path)
 
 
 def test_too_many_normal_forms_are_grouped_by_rule(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from biglog.inference.evidence import Evidence, reasons, weigh
 from biglog.logs import masking
 from biglog.logs.record import LogReader, ReadReport, SourceReport, read_logs
 from biglog.logs.sources.expand import SourceLike
-from biglog.tasks.parsing.head import load_head
+from biglog.tasks.parsing.head import CONFIG, load_head
 
 ODD_SCORE = 0.5
 """From this score on a line counts as odd."""
@@ -67,6 +67,7 @@ def analyze(
         sources, layout=layout, year=year
     )  # what cannot be read shows before anything is loaded
     normal = None if baseline is None else read_logs(baseline, layout=layout, year=year)
+    parser = load_head(_parser_folder(encoder))
     if not isinstance(encoder, LogEncoder):
         encoder = LogEncoder.from_pretrained(encoder)
     clock.lap("start")
@@ -74,7 +75,7 @@ def analyze(
     known = None if normal is None else _count(normal, None, with_values=False)[0]
     clock.lap("read")
     clock.move("read", "mask", census.mask_seconds + (known.mask_seconds if known else 0.0))
-    events = Events(census, known, load_head(checkpoint_path()))
+    events = Events(census, known, parser)
     clock.lap("score")
     evidence = weigh(events, encoder)
     clock.lap("encode")
@@ -102,6 +103,13 @@ def analyze(
         notes=tuple(_notes(report, census, events, evidence)),
         seconds=clock.seconds | {"report": 0.0},
     )
+
+
+def _parser_folder(encoder: LogEncoder | str | Path | None) -> Path:
+    """Where the parser is: with the encoder, or where that has none, the embedded one."""
+    if isinstance(encoder, str | Path) and (Path(encoder) / CONFIG).is_file():
+        return Path(encoder)
+    return checkpoint_path()
 
 
 class _Clock:
