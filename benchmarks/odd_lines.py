@@ -25,7 +25,7 @@ from biglog.inference.events import Events
 from biglog.inference.evidence import weigh
 from biglog.logs.masking import normal_forms
 from biglog.logs.record import read_logs
-from biglog.tasks import anomaly
+from biglog.tasks.anomaly import evidence as anomaly
 from biglog.tasks.parsing.head import load_head
 
 LOGS = {

@@ -1,7 +1,8 @@
 """The main job: what is in a log, and what is odd in it.
 
 Read and count (:mod:`biglog.inference.census`), group normal forms to events (:mod:`biglog.tasks.parsing`),
-embed one normal form of each event, weigh the evidence (:mod:`biglog.tasks.anomaly`), and say it in words.
+embed one normal form of each event, weigh the evidence (:mod:`biglog.tasks.anomaly.evidence`), and say it in
+words.
 """
 
 from __future__ import annotations

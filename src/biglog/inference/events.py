@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from biglog.inference.analysis import Burst, Event, Parameter
 from biglog.inference.census import BIN_SECONDS, Census, First
 from biglog.logs.masking import MASK_TOKENS
-from biglog.tasks import anomaly
+from biglog.tasks.anomaly import evidence as anomaly
 from biglog.tasks.parsing import WILDCARD, event_id, group_forms
 from biglog.tasks.parsing.extraction import KINDS
 from biglog.tasks.parsing.parser import ZeroShotParser

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from biglog.inference.encoder import LogEncoder
 from biglog.inference.events import Counts, Events
-from biglog.tasks import anomaly
+from biglog.tasks.anomaly import evidence as anomaly
 
 MAX_ENCODED = 4_000
 """Events compared by their embeddings; in a log with more, the most common and the most suspicious."""

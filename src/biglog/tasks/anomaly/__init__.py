@@ -1,0 +1,1 @@
+"""Anomaly detection: groups of lines to scores, thresholds and reasons."""
