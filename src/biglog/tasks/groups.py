@@ -164,7 +164,9 @@ class Groups:
     def counts(self) -> csr_matrix:
         """Lines of each group and form, int64, shape (groups, forms), indices sorted."""
         ones = np.ones(len(self.codes), dtype=np.int64)
-        table = csr_matrix((ones, self.codes, self.offsets), shape=(len(self), len(self.forms)))
+        # A copy: adding up duplicates happens in place.
+        shape = (len(self), len(self.forms))
+        table = csr_matrix((ones, self.codes.copy(), self.offsets.copy()), shape=shape)
         table.sum_duplicates()
         return table
 

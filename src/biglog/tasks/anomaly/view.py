@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,8 +82,9 @@ class State:
 class Method(Protocol):
     """A way to detect anomalies: settings are given to its constructor, `fit` returns it fitted."""
 
-    supervised: bool
-    ordered: bool
+    supervised: ClassVar[bool]
+    """Whether it learns from labels."""
+    ordered: ClassVar[bool]
     """Whether the order of lines in a group matters; else groups with equal counts have equal scores."""
 
     def fit(self, view: View, labels: Labels | None = None) -> Self:

@@ -1,0 +1,267 @@
+"""A detector: known forms, a method, its calibration, and the groups that it goes on learning from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from biglog.errors import InputError
+from biglog.tasks.anomaly.calibration import Calibration
+from biglog.tasks.anomaly.classifiers import two_classes
+from biglog.tasks.anomaly.known import MATCH_COSINE, Encode, KnownForms
+from biglog.tasks.anomaly.methods import SUPERVISED, make_method
+from biglog.tasks.anomaly.view import Labels, Method, View
+from biglog.tasks.groups import Floats, Groups
+
+HELD_OUT: Final = 0.2
+"""Share of the normal groups, the last ones, that the threshold is calibrated on."""
+
+MOST_KEPT: Final = 50_000
+"""Distinct groups that a detector keeps to learn on from."""
+
+EVEN_ODDS: Final = 0.5
+"""Threshold of a supervised method without a budget."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a detector is made.
+
+    Attributes:
+        method: One of `biglog.tasks.anomaly.methods.METHODS`.
+        features: Names of blocks of features; None is the method's default.
+        false_alarm_budget: Share of normal groups that may be alarmed; None is 1 % for unsupervised methods,
+            and a probability of one half for supervised ones.
+        match_cosine: From which cosine on a new form is read as the nearest known one; above 1 never.
+        seed: Of what is drawn.
+    """
+
+    method: str = "event_set"
+    features: tuple[str, ...] | None = None
+    false_alarm_budget: float | None = None
+    match_cosine: float = MATCH_COSINE
+    seed: int = 0
+
+    @property
+    def supervised(self) -> bool:
+        """Whether labels are needed."""
+        return self.method in SUPERVISED
+
+    @property
+    def budget(self) -> float:
+        """The false-alarm budget, or what stands for it."""
+        return 0.01 if self.false_alarm_budget is None else self.false_alarm_budget
+
+
+@dataclass(frozen=True, eq=False)
+class Verdicts:
+    """What a detector says of groups.
+
+    Attributes:
+        raw: Scores of the method, shape (groups,).
+        scores: Scores in [0, 1], higher is more anomalous, shape (groups,).
+        is_anomaly: Whether each is above the threshold, shape (groups,).
+        confidence: How sure that is, 0 to 1, shape (groups,).
+        threshold: The threshold of `scores`.
+        view: The groups as the detector saw them.
+        place: For each group its row in the view, which has equal groups once, shape (groups,).
+    """
+
+    raw: Floats
+    scores: Floats
+    is_anomaly: NDArray[np.bool_]
+    confidence: Floats
+    threshold: float
+    view: View
+    place: NDArray[np.integer]
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """A fitted detector.
+
+    Attributes:
+        settings: How it was made.
+        known: The forms that it knows.
+        method: The method, fitted.
+        calibration: Of its scores; None where a supervised method has no budget.
+        kept: The groups that it was fitted on, equal ones once, the latest last.
+        times: How often each of them came, shape (kept,).
+        labels: Their labels, 0 or 1, shape (kept,).
+    """
+
+    settings: Settings
+    known: KnownForms
+    method: Method
+    calibration: Calibration | None
+    kept: Groups
+    times: NDArray[np.int64]
+    labels: NDArray[np.int8]
+
+    @classmethod
+    def fit(
+        cls, settings: Settings, groups: Groups, encode: Encode, labels: Labels | None = None
+    ) -> Detector:
+        """Fits a detector.
+
+        Args:
+            settings: How it is made.
+            groups: Groups in order of time.
+            encode: Embeds normal forms.
+            labels: 0 for normal and 1 for anomalous groups. Without them all groups are taken for normal;
+                an unsupervised method learns from the normal ones alone.
+
+        Raises:
+            InputError: Labels are missing, of one class, or not one a group; or there is no normal group.
+        """
+        truth = checked(labels, len(groups), settings.supervised)
+        if not settings.supervised and truth.any():
+            groups, truth = groups.take(np.flatnonzero(truth == 0)), truth[truth == 0]
+        known = KnownForms.of(groups, encode, settings.match_cosine)
+        method = _fitted(settings, known.view(groups, encode), truth)
+        calibration = _calibrated(settings, groups, encode, truth)
+        return cls(settings, known, method, calibration, *_compressed(groups, truth))
+
+    def updated(self, groups: Groups, encode: Encode, labels: Labels | None = None) -> Detector:
+        """Learns on: groups come to those that are known; the threshold stays.
+
+        Args:
+            groups: Further groups, later than those before.
+            encode: Embeds normal forms.
+            labels: As of `fit`; without them all are normal.
+        """
+        truth = checked(labels, len(groups), False)
+        if not self.settings.supervised:
+            keep = truth == 0
+            if not keep.any():
+                return self
+            groups, truth = groups.take(np.flatnonzero(keep)), truth[keep]
+        more, times, told = _compressed(groups, truth)
+        joined, all_times, all_labels = _joined(
+            (self.kept, self.times, self.labels), (more, times, told), MOST_KEPT
+        )
+        known = self.known.with_new(joined, encode)
+        # Exactly what was accepted is known now: a form is not read as another any more.
+        view = known.view(joined, encode)
+        rows = np.repeat(np.arange(len(joined)), np.minimum(all_times, _MOST_REPEATED))
+        method = _fitted(self.settings, view.take(rows), all_labels[rows].astype(np.int64))
+        return replace(self, known=known, method=method, kept=joined, times=all_times, labels=all_labels)
+
+    def verdicts(self, groups: Groups, encode: Encode) -> Verdicts:
+        """Judges groups.
+
+        Args:
+            groups: The groups.
+            encode: Embeds normal forms.
+        """
+        distinct, place, _ = groups.distinct()
+        view = self.known.view(distinct, encode)
+        raw = np.asarray(self.method.score(view), dtype=np.float64)
+        if self.calibration is None:
+            scores, threshold = raw, EVEN_ODDS
+            alarm, sure = raw > EVEN_ODDS, np.maximum(raw, 1.0 - raw)
+        else:
+            scores, threshold = self.calibration.scores(raw), self.calibration.threshold
+            alarm, sure = raw > self.calibration.raw_threshold, self.calibration.confidence(raw)
+        return Verdicts(raw[place], scores[place], alarm[place], sure[place], float(threshold), view, place)
+
+
+_MOST_REPEATED: Final = 100
+"""Beyond so many equal groups more of them say nothing new to a method that is fitted again."""
+
+
+def checked(labels: Labels | None, groups: int, supervised: bool) -> NDArray[np.int64]:
+    """Checks labels; without them all groups are normal.
+
+    Args:
+        labels: As a caller gave them.
+        groups: How many there should be.
+        supervised: Whether both classes must be there.
+
+    Raises:
+        InputError: They are not one a group, not 0 and 1, or not of the classes that are needed.
+    """
+    if supervised:
+        return two_classes(labels, groups).astype(np.int64)
+    if labels is None:
+        return np.zeros(groups, dtype=np.int64)
+    truth = np.asarray(labels).astype(np.int64)
+    if truth.shape != (groups,) or not np.isin(truth, (0, 1)).all():
+        raise InputError(
+            f"{truth.size} labels for {groups} groups, or labels that are not 0 and 1",
+            remedy="Give one label a group: 0 is normal, 1 is anomalous",
+        )
+    if truth.all():
+        raise InputError(
+            f"all {groups} groups are labelled anomalous", remedy="Give normal groups: they are learnt from"
+        )
+    return truth
+
+
+def _fitted(settings: Settings, view: View, truth: Labels) -> Method:
+    method = make_method(settings.method, settings.features, settings.seed)
+    return method.fit(view, truth if settings.supervised else None)
+
+
+def _calibrated(
+    settings: Settings, groups: Groups, encode: Encode, truth: NDArray[np.int64]
+) -> Calibration | None:
+    """Scores the last normal groups by a method that was fitted on what came before them."""
+    if settings.supervised and settings.false_alarm_budget is None:
+        return None
+    cut = max(1, int(len(groups) * (1.0 - HELD_OUT)))
+    before, after = np.arange(cut), np.arange(cut, len(groups))
+    after = after[truth[after] == 0]
+    if not len(after) or (settings.supervised and len(np.unique(truth[before])) < 2):
+        before, after = np.arange(len(groups)), np.flatnonzero(truth == 0)
+    known = KnownForms.of(groups.take(before), encode, settings.match_cosine)
+    method = _fitted(settings, known.view(groups.take(before), encode), truth[before])
+    return Calibration.of(method.score(known.view(groups.take(after), encode)), settings.budget)
+
+
+def _compressed(
+    groups: Groups, truth: NDArray[np.int64]
+) -> tuple[Groups, NDArray[np.int64], NDArray[np.int8]]:
+    """Equal groups once, with how often each came; one that has both labels has that of its last."""
+    distinct, place, times = groups.distinct()
+    labels = np.zeros(len(distinct), dtype=np.int8)
+    labels[place] = truth
+    return distinct, np.asarray(times, dtype=np.int64), labels
+
+
+_Kept = tuple[Groups, NDArray[np.int64], NDArray[np.int8]]
+
+
+def _joined(old: _Kept, new: _Kept, most: int) -> _Kept:
+    """Kept groups and further ones; equal ones are one, the oldest leave first."""
+    both = concatenated([old[0], new[0]])
+    times, labels = np.concatenate([old[1], new[1]]), np.concatenate([old[2], new[2]])
+    distinct, place, _ = both.distinct()
+    summed = np.bincount(place, times, minlength=len(distinct)).astype(np.int64)
+    told = np.zeros(len(distinct), dtype=np.int8)
+    told[place] = labels
+    last = np.arange(max(0, len(distinct) - most), len(distinct))
+    return distinct.take(last), summed[last], told[last]
+
+
+def concatenated(parts: Sequence[Groups]) -> Groups:
+    """Puts groups one after the other.
+
+    Args:
+        parts: One at least.
+    """
+    forms = pl.concat([part.forms.rename("form") for part in parts]).unique(maintain_order=True)
+    table = forms.to_frame().with_row_index("code")
+    codes = []
+    for part in parts:
+        own = part.forms.rename("form").to_frame()
+        mapped = own.join(table, on="form", how="left", maintain_order="left")["code"].to_numpy()
+        codes.append(mapped.astype(np.int32)[part.codes])
+    offsets = np.cumsum(np.concatenate([[0], *(part.sizes for part in parts)]))
+    ids = pl.concat([part.ids.rename("group_id") for part in parts])
+    return Groups(forms, np.concatenate(codes), offsets, ids)

@@ -1,0 +1,163 @@
+"""The normal forms that a detector knows, and new wordings of them, which are read as what they were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from biglog.tasks.anomaly.evidence import word_severity
+from biglog.tasks.anomaly.view import View
+from biglog.tasks.groups import Floats, Groups
+
+Vectors = NDArray[np.float32]
+Encode = Callable[[pl.Series], Vectors]
+"""Normal forms to their embeddings, float32, shape (n, hidden)."""
+
+MATCH_COSINE: Final = 0.6
+"""A new form is read as the nearest known one from this cosine on: the least of the rewordings of log
+statements (`biglog.data.rewording`) that keep their meaning reach it, most new messages do not."""
+
+_CHUNK: Final = 4096
+
+
+def unit(vectors: NDArray[np.floating]) -> Vectors:
+    """Returns vectors of length 1; those without length stay as they are.
+
+    Args:
+        vectors: Shape (n, hidden).
+    """
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Vectors = (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return scaled
+
+
+@dataclass(frozen=True, eq=False)
+class KnownForms:
+    """Forms of groups that were normal, in order of first appearance.
+
+    Attributes:
+        forms: Normal forms, dtype String, shape (known,).
+        vectors: Their embeddings, of length 1, shape (known, hidden).
+        match_cosine: From which cosine on a new form is read as the nearest known one; above 1 never.
+    """
+
+    forms: pl.Series
+    vectors: Vectors
+    match_cosine: float = MATCH_COSINE
+
+    @classmethod
+    def of(cls, groups: Groups, encode: Encode, match_cosine: float = MATCH_COSINE) -> KnownForms:
+        """Takes the forms that groups have."""
+        used = np.flatnonzero(np.bincount(groups.codes, minlength=len(groups.forms)))
+        forms = groups.forms.gather(used)
+        return cls(forms, unit(encode(forms)), match_cosine)
+
+    def __len__(self) -> int:
+        return len(self.forms)
+
+    def with_new(self, groups: Groups, encode: Encode) -> KnownForms:
+        """Returns these forms and, behind them, what others groups have."""
+        used = np.flatnonzero(np.bincount(groups.codes, minlength=len(groups.forms)))
+        forms = groups.forms.gather(used)
+        new = forms.filter(~forms.is_in(self.forms.implode()))
+        if not len(new):
+            return self
+        vectors = np.concatenate([self.vectors, unit(encode(new))])
+        return KnownForms(pl.concat([self.forms, new]), vectors, self.match_cosine)
+
+    def view(self, groups: Groups, encode: Encode) -> View:
+        """Shows groups in known forms, new wordings read as what they were.
+
+        A new form is another wording of the nearest known one if its cosine reaches `match_cosine`, if both
+        or neither of them speak of trouble, and if, in the group at hand, the known one is not there: a new
+        version of a message replaces the old one, and does not stand beside it. Of several that could be the
+        same, the nearest is.
+
+        Args:
+            groups: The groups.
+            encode: Embeds the forms that are not known.
+        """
+        places, new = self._places(groups.forms)
+        forms = pl.concat([self.forms, new])
+        recoded = groups.recoded(forms, places)
+        known = len(self)
+        if not len(new):
+            return View(recoded, known, self.vectors, np.zeros(known))
+        vectors = unit(encode(new))
+        nearest, cosine = nearest_known(vectors, self.vectors)
+        distances = np.concatenate([np.zeros(known), np.maximum(0.0, 1.0 - cosine)])
+        same = (cosine >= self.match_cosine) & self._alike_in_trouble(new, nearest)
+        return View(
+            _read_as(recoded, known, np.where(same, nearest, -1), cosine),
+            known,
+            np.concatenate([self.vectors, vectors]),
+            distances,
+        )
+
+    def _places(self, forms: pl.Series) -> tuple[NDArray[np.int64], pl.Series]:
+        """The index of each form in the known ones and, behind them, the new ones; and those."""
+        table = pl.DataFrame({"form": self.forms}).with_row_index("place")
+        found = forms.rename("form").to_frame().join(table, on="form", how="left", maintain_order="left")
+        missing = found["place"].is_null()
+        new = found["form"].filter(missing)
+        places = found["place"].cast(pl.Int64).fill_null(-1).to_numpy().copy()
+        places[missing.to_numpy()] = len(self) + np.arange(len(new))
+        return places, new
+
+    def _alike_in_trouble(self, new: pl.Series, nearest: NDArray[np.intp]) -> NDArray[np.bool_]:
+        trouble = word_severity(new)[0] > 0
+        known_trouble: NDArray[np.bool_] = word_severity(self.forms.gather(nearest))[0] > 0
+        alike: NDArray[np.bool_] = trouble == known_trouble
+        return alike
+
+
+def nearest_known(vectors: Vectors, known: Vectors) -> tuple[NDArray[np.intp], Floats]:
+    """Finds the nearest of known vectors.
+
+    Args:
+        vectors: Of length 1, shape (n, hidden).
+        known: Of length 1, shape (m, hidden), m > 0.
+
+    Returns:
+        Its index and its cosine, each of shape (n,).
+    """
+    index = np.empty(len(vectors), dtype=np.intp)
+    cosine = np.empty(len(vectors))
+    for start in range(0, len(vectors), _CHUNK):
+        products = vectors[start : start + _CHUNK] @ known.T
+        best = products.argmax(axis=1)
+        index[start : start + _CHUNK] = best
+        cosine[start : start + _CHUNK] = products[np.arange(len(best)), best]
+    return index, cosine
+
+
+def _read_as(groups: Groups, known: int, meant: NDArray[np.intp], cosine: Floats) -> Groups:
+    """Groups in which new forms have the code of what they mean, where that is not in the group itself.
+
+    Args:
+        groups: In known forms and, behind them, new ones.
+        known: How many are known.
+        meant: For each new form the known one that it may be another wording of, or -1.
+        cosine: How near it is.
+    """
+    candidates = np.concatenate([np.zeros(known, dtype=bool), meant >= 0])
+    lines = np.flatnonzero(candidates[groups.codes])
+    if not len(lines):
+        return groups
+    owner, new = groups.owners[lines].astype(np.int64), groups.codes[lines] - known
+    width = len(groups.forms)
+    present = groups.counts
+    pairs, inverse = np.unique(owner * width + meant[new], return_inverse=True)
+    stands = np.asarray(present[pairs // width, pairs % width]).ravel() > 0
+    # Of the new forms that one group could read as the same, the nearest is.
+    best = np.full(len(pairs), -np.inf)
+    np.maximum.at(best, inverse, cosine[new])
+    read = ~stands[inverse] & (cosine[new] == best[inverse])
+    codes = groups.codes.copy()
+    codes[lines[read]] = meant[new[read]]
+    return Groups(groups.forms, codes, groups.offsets, groups.ids)
