@@ -17,6 +17,7 @@ from .errors import BigLogError
 if TYPE_CHECKING:
     from .data.loading import load_loghub
     from .inference.analyze import analyze
+    from .inference.detector import AnomalyDetector
     from .inference.encoder import LogEncoder
     from .inference.parser import LogParser
     from .logs.masking import normal_forms
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .tasks.parsing.template import Template
 
 __all__ = [
+    "AnomalyDetector",
     "BigLogError",
     "LogEncoder",
     "LogParser",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AnomalyDetector": "inference.detector",
     "LogEncoder": "inference.encoder",
     "LogParser": "inference.parser",
     "Template": "tasks.parsing.template",

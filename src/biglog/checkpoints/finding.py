@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub.errors import (
@@ -43,6 +44,46 @@ def resolve(name_or_path: str | Path | None) -> tuple[str, str]:
     if path.is_absolute() or str(name_or_path).count("/") > 1 or str(name_or_path).startswith("."):
         raise CheckpointError("no such folder", where=path, remedy="Give a checkpoint's folder or a Hub id")
     return str(name_or_path), str(name_or_path)
+
+
+def fetch_files(
+    repo_id: str,
+    names: Sequence[str],
+    revision: str | None,
+    *,
+    missing: str,
+    remedy: str,
+    optional: Sequence[str] = (),
+) -> Path:
+    """Fetches single files of a Hub repository into the cache.
+
+    Args:
+        repo_id: The repository.
+        names: The files.
+        revision: Branch, tag or commit.
+        missing: What it means that one of them is not there.
+        remedy: What to do then.
+        optional: Files that need not be there.
+
+    Returns:
+        The folder of the cache that holds them.
+
+    Raises:
+        CheckpointError: One is missing, or the Hub cannot be reached.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    paths = []
+    for name in (*names, *optional):
+        try:
+            paths.append(Path(hf_hub_download(repo_id, name, revision=revision)))
+        except Exception as error:  # the client raises its own for each thing that can go wrong
+            if not isinstance(error, EntryNotFoundError) or isinstance(error, LocalEntryNotFoundError):
+                raise diagnosis(error, repo_id) from error
+            if name in names:
+                raise CheckpointError(missing, where=repo_id, remedy=remedy) from error
+    return paths[0].parent
 
 
 def diagnosis(error: Exception, name: str) -> CheckpointError:

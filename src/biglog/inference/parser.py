@@ -12,9 +12,9 @@ from typing import Any, Final, Self
 import polars as pl
 
 from biglog._version import __version__
-from biglog.checkpoints.finding import diagnosis, resolve
+from biglog.checkpoints.finding import fetch_files, resolve
 from biglog.data.kept_files import write_whole
-from biglog.errors import CheckpointError, InputError
+from biglog.errors import InputError
 from biglog.logs.masking import spans
 from biglog.tasks.parsing.forms import MOST_CHARACTERS
 from biglog.tasks.parsing.head import HEAD_FILES, load_head
@@ -71,7 +71,8 @@ class LogParser:
         source, name = resolve(name_or_path)
         folder = Path(source)
         if not folder.is_dir():
-            folder = _fetched(source, revision)
+            problem, remedy = "this checkpoint has no parser", "Leave the model out to use the embedded one"
+            folder = fetch_files(source, HEAD_FILES, revision, missing=problem, remedy=remedy)
         return cls(load_head(folder), name)
 
     # -- what the user knows --
@@ -379,22 +380,6 @@ def read_json(path: Path, schema: str) -> dict[str, Any]:
         remedy = "Write it with this version of BigLog, or read it with its own"
         raise InputError(f"its schema is {found!r}, not {schema!r}", where=path, remedy=remedy)
     return dict(told)
-
-
-def _fetched(repo_id: str, revision: str | None) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
-    try:
-        paths = [Path(hf_hub_download(repo_id, name, revision=revision)) for name in HEAD_FILES]
-    except EntryNotFoundError as error:
-        if type(error).__name__ != "LocalEntryNotFoundError":
-            problem, remedy = "this checkpoint has no parser", "Leave the model out to use the embedded one"
-            raise CheckpointError(problem, where=repo_id, remedy=remedy) from error
-        raise diagnosis(error, repo_id) from error
-    except Exception as error:  # the client raises its own for each thing that can go wrong
-        raise diagnosis(error, repo_id) from error
-    return paths[0].parent
 
 
 def _generalised(content: str) -> str:

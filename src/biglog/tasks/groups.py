@@ -6,6 +6,7 @@ a distinct sequence, and the rest is a lookup.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -173,6 +174,15 @@ class Groups:
     def sequence(self, group: int) -> NDArray[np.int32]:
         """Returns the codes of a group's lines, in order."""
         return self.codes[self.offsets[group] : self.offsets[group + 1]]
+
+    def identities(self) -> pl.Series:
+        """Returns 12 hex digits a group that depend on the normal forms of its lines alone, shape (groups,)."""
+        forms = [form.encode() for form in self.forms.to_list()]
+        digests = [
+            hashlib.sha256(b"\n".join(map(forms.__getitem__, self.sequence(group).tolist()))).hexdigest()[:12]
+            for group in range(len(self))
+        ]
+        return pl.Series("identity", digests, dtype=pl.String)
 
     def take(self, rows: Ints) -> Groups:
         """Returns some of the groups, with the same forms.

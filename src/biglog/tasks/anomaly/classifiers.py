@@ -57,6 +57,11 @@ class ClassifierMethod:
         self._features = Features(features)
         self._estimator: Any = None
 
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the blocks of features."""
+        return self._features.names
+
     def fit(self, view: View, labels: Labels | None = None) -> Self:
         """Fits it on labelled groups.
 

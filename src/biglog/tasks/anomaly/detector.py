@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from biglog.errors import InputError
 from biglog.tasks.anomaly.calibration import Calibration
-from biglog.tasks.anomaly.classifiers import two_classes
+from biglog.tasks.anomaly.classifiers import CLASSIFIERS, ClassifierMethod, two_classes
+from biglog.tasks.anomaly.features import PORTABLE
 from biglog.tasks.anomaly.known import MATCH_COSINE, Encode, KnownForms
 from biglog.tasks.anomaly.methods import SUPERVISED, make_method
 from biglog.tasks.anomaly.view import Labels, Method, View
@@ -24,6 +25,8 @@ HELD_OUT: Final = 0.2
 MOST_KEPT: Final = 50_000
 """Distinct groups that a detector keeps to learn on from."""
 
+AUTO: Final = "auto"
+
 EVEN_ODDS: Final = 0.5
 """Threshold of a supervised method without a budget."""
 
@@ -33,7 +36,8 @@ class Settings:
     """How a detector is made.
 
     Attributes:
-        method: One of `biglog.tasks.anomaly.methods.METHODS`.
+        method: One of `biglog.tasks.anomaly.methods.METHODS`, or "auto": `invariants` where normal groups
+            mostly have sets of events that came before, else `novelty`.
         features: Names of blocks of features; None is the method's default.
         false_alarm_budget: Share of normal groups that may be alarmed; None is 1 % for unsupervised methods,
             and a probability of one half for supervised ones.
@@ -41,7 +45,7 @@ class Settings:
         seed: Of what is drawn.
     """
 
-    method: str = "event_set"
+    method: str = AUTO
     features: tuple[str, ...] | None = None
     false_alarm_budget: float | None = None
     match_cosine: float = MATCH_COSINE
@@ -68,8 +72,9 @@ class Verdicts:
         is_anomaly: Whether each is above the threshold, shape (groups,).
         confidence: How sure that is, 0 to 1, shape (groups,).
         threshold: The threshold of `scores`.
-        view: The groups as the detector saw them.
-        place: For each group its row in the view, which has equal groups once, shape (groups,).
+        distinct: The groups, equal ones once.
+        view: Those as the detector saw them.
+        place: For each group its row in `distinct` and `view`, shape (groups,).
     """
 
     raw: Floats
@@ -77,6 +82,7 @@ class Verdicts:
     is_anomaly: NDArray[np.bool_]
     confidence: Floats
     threshold: float
+    distinct: Groups
     view: View
     place: NDArray[np.integer]
 
@@ -93,6 +99,8 @@ class Detector:
         kept: The groups that it was fitted on, equal ones once, the latest last.
         times: How often each of them came, shape (kept,).
         labels: Their labels, 0 or 1, shape (kept,).
+        accepted: Identities of groups that were said to be normal and that the method alone would still
+            alarm.
     """
 
     settings: Settings
@@ -102,6 +110,7 @@ class Detector:
     kept: Groups
     times: NDArray[np.int64]
     labels: NDArray[np.int8]
+    accepted: frozenset[str] = frozenset()
 
     @classmethod
     def fit(
@@ -122,6 +131,7 @@ class Detector:
         truth = checked(labels, len(groups), settings.supervised)
         if not settings.supervised and truth.any():
             groups, truth = groups.take(np.flatnonzero(truth == 0)), truth[truth == 0]
+        settings = _resolved(settings, groups, encode, truth)
         known = KnownForms.of(groups, encode, settings.match_cosine)
         method = _fitted(settings, known.view(groups, encode), truth)
         calibration = _calibrated(settings, groups, encode, truth)
@@ -145,12 +155,34 @@ class Detector:
         joined, all_times, all_labels = _joined(
             (self.kept, self.times, self.labels), (more, times, told), MOST_KEPT
         )
-        known = self.known.with_new(joined, encode)
+        known = self.known.grown(joined, all_times, encode)
         # Exactly what was accepted is known now: a form is not read as another any more.
         view = known.view(joined, encode)
         rows = np.repeat(np.arange(len(joined)), np.minimum(all_times, _MOST_REPEATED))
         method = _fitted(self.settings, view.take(rows), all_labels[rows].astype(np.int64))
         return replace(self, known=known, method=method, kept=joined, times=all_times, labels=all_labels)
+
+    def moved(self, groups: Groups, encode: Encode) -> Detector:
+        """Takes what was learnt from labels to another system, of which there are lines without labels.
+
+        The forms that are known, and how rare they are, become those of the other system.
+
+        Args:
+            groups: Groups of the other system.
+            encode: Embeds normal forms.
+
+        Raises:
+            InputError: The method is none that learnt from labels, or its features are of one system's
+                events.
+        """
+        portable = isinstance(self.method, ClassifierMethod) and set(self.method.features) <= set(PORTABLE)
+        if not portable:
+            raise InputError(
+                f"{self.settings.method} with features {self.settings.features} stays with its system",
+                remedy=f"Fit one of {', '.join(CLASSIFIERS)} with features among {', '.join(PORTABLE)}",
+            )
+        known = KnownForms.of(groups, encode, self.settings.match_cosine)
+        return replace(self, known=known)
 
     def verdicts(self, groups: Groups, encode: Encode) -> Verdicts:
         """Judges groups.
@@ -162,13 +194,18 @@ class Detector:
         distinct, place, _ = groups.distinct()
         view = self.known.view(distinct, encode)
         raw = np.asarray(self.method.score(view), dtype=np.float64)
+        if self.accepted:
+            told = distinct.identities().is_in(self.accepted).to_numpy()
+            raw[told] = 0.0 if self.calibration is None else self.calibration.normal[0]
         if self.calibration is None:
             scores, threshold = raw, EVEN_ODDS
             alarm, sure = raw > EVEN_ODDS, np.maximum(raw, 1.0 - raw)
         else:
             scores, threshold = self.calibration.scores(raw), self.calibration.threshold
             alarm, sure = raw > self.calibration.raw_threshold, self.calibration.confidence(raw)
-        return Verdicts(raw[place], scores[place], alarm[place], sure[place], float(threshold), view, place)
+        return Verdicts(
+            raw[place], scores[place], alarm[place], sure[place], float(threshold), distinct, view, place
+        )
 
 
 _MOST_REPEATED: Final = 100
@@ -206,6 +243,15 @@ def checked(labels: Labels | None, groups: int, supervised: bool) -> NDArray[np.
 def _fitted(settings: Settings, view: View, truth: Labels) -> Method:
     method = make_method(settings.method, settings.features, settings.seed)
     return method.fit(view, truth if settings.supervised else None)
+
+
+def _resolved(settings: Settings, groups: Groups, encode: Encode, truth: NDArray[np.int64]) -> Settings:
+    """Chooses a method by normal groups alone: do sets of events come again?"""
+    if settings.method != AUTO:
+        return settings
+    sets = _calibrated(replace(settings, method="event_set"), groups, encode, truth)
+    assert sets is not None  # unsupervised methods are calibrated
+    return replace(settings, method="novelty" if sets.raw_threshold > 0 else "invariants")
 
 
 def _calibrated(

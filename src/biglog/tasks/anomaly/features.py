@@ -1,4 +1,4 @@
-"""Numbers that describe a group of lines, in blocks: counts of events, embeddings, distances, trouble."""
+"""Numbers that describe a group of lines, in blocks: counts, embeddings, distances, trouble, rarity."""
 
 from __future__ import annotations
 
@@ -48,13 +48,28 @@ def _severity(view: View) -> Matrix:
     )
 
 
+def _rarity(view: View) -> Matrix:
+    """How rare forms of its lines are, the rarest and the mean: 0 in every group learnt from, 1 in none."""
+    groups, fitted = view.groups, max(view.fitted, 2)
+    seen = np.zeros(len(groups.forms))
+    seen[: len(view.groups_with)] = view.groups_with
+    rare = 1.0 - np.log1p(seen) / np.log1p(fitted)
+    worst = np.maximum.reduceat(rare[groups.codes], groups.offsets[:-1])
+    mean = np.add.reduceat(rare[groups.codes], groups.offsets[:-1]) / groups.sizes
+    return np.column_stack([worst, mean]).astype(np.float32)
+
+
 BLOCKS: Final[dict[str, Callable[[View], Matrix]]] = {
     "counts": _counts,
     "embeddings": _embeddings,
     "distances": _distances,
     "severity": _severity,
+    "rarity": _rarity,
 }
 """Blocks of features by name; any of them can be combined."""
+
+PORTABLE: Final = ("embeddings", "severity", "rarity")
+"""Blocks that mean the same in another system, whose events are others."""
 
 
 class Features:

@@ -43,32 +43,51 @@ class KnownForms:
     Attributes:
         forms: Normal forms, dtype String, shape (known,).
         vectors: Their embeddings, of length 1, shape (known, hidden).
+        groups_with: How many groups have each of them, shape (known,).
+        fitted: How many groups there were.
         match_cosine: From which cosine on a new form is read as the nearest known one; above 1 never.
     """
 
     forms: pl.Series
     vectors: Vectors
+    groups_with: NDArray[np.int64]
+    fitted: int
     match_cosine: float = MATCH_COSINE
 
     @classmethod
     def of(cls, groups: Groups, encode: Encode, match_cosine: float = MATCH_COSINE) -> KnownForms:
-        """Takes the forms that groups have."""
-        used = np.flatnonzero(np.bincount(groups.codes, minlength=len(groups.forms)))
-        forms = groups.forms.gather(used)
-        return cls(forms, unit(encode(forms)), match_cosine)
+        """Takes the forms that groups have.
+
+        Args:
+            groups: The groups.
+            encode: Embeds forms.
+            match_cosine: See the class.
+        """
+        used, forms = _used(groups)
+        with_form = _groups_with(groups, np.ones(len(groups), dtype=np.int64))[used]
+        return cls(forms, unit(encode(forms)), with_form, len(groups), match_cosine)
 
     def __len__(self) -> int:
         return len(self.forms)
 
-    def with_new(self, groups: Groups, encode: Encode) -> KnownForms:
-        """Returns these forms and, behind them, what others groups have."""
-        used = np.flatnonzero(np.bincount(groups.codes, minlength=len(groups.forms)))
-        forms = groups.forms.gather(used)
+    def grown(self, groups: Groups, times: NDArray[np.int64], encode: Encode) -> KnownForms:
+        """Returns these forms and, behind them, those that others have.
+
+        Args:
+            groups: All groups that are known from now on.
+            times: How often each of them came, shape (groups,).
+            encode: Embeds forms.
+        """
+        used, forms = _used(groups)
         new = forms.filter(~forms.is_in(self.forms.implode()))
-        if not len(new):
-            return self
-        vectors = np.concatenate([self.vectors, unit(encode(new))])
-        return KnownForms(pl.concat([self.forms, new]), vectors, self.match_cosine)
+        vectors = np.concatenate([self.vectors, unit(encode(new))]) if len(new) else self.vectors
+        every = pl.concat([self.forms, new])
+        with_form = pl.DataFrame({"form": forms, "groups": _groups_with(groups, times)[used]})
+        counted = (
+            every.rename("form").to_frame().join(with_form, on="form", how="left", maintain_order="left")
+        )
+        found = counted["groups"].fill_null(0).to_numpy()
+        return KnownForms(every, vectors, found, int(times.sum()), self.match_cosine)
 
     def view(self, groups: Groups, encode: Encode) -> View:
         """Shows groups in known forms, new wordings read as what they were.
@@ -87,17 +106,15 @@ class KnownForms:
         recoded = groups.recoded(forms, places)
         known = len(self)
         if not len(new):
-            return View(recoded, known, self.vectors, np.zeros(known))
+            zeros = np.zeros(known)
+            return View(recoded, known, self.vectors, zeros, self.groups_with, self.fitted)
         vectors = unit(encode(new))
         nearest, cosine = nearest_known(vectors, self.vectors)
         distances = np.concatenate([np.zeros(known), np.maximum(0.0, 1.0 - cosine)])
         same = (cosine >= self.match_cosine) & self._alike_in_trouble(new, nearest)
-        return View(
-            _read_as(recoded, known, np.where(same, nearest, -1), cosine),
-            known,
-            np.concatenate([self.vectors, vectors]),
-            distances,
-        )
+        read = _read_as(recoded, known, np.where(same, nearest, -1), cosine)
+        every = np.concatenate([self.vectors, vectors])
+        return View(read, known, every, distances, self.groups_with, self.fitted)
 
     def _places(self, forms: pl.Series) -> tuple[NDArray[np.int64], pl.Series]:
         """The index of each form in the known ones and, behind them, the new ones; and those."""
@@ -114,6 +131,19 @@ class KnownForms:
         known_trouble: NDArray[np.bool_] = word_severity(self.forms.gather(nearest))[0] > 0
         alike: NDArray[np.bool_] = trouble == known_trouble
         return alike
+
+
+def _used(groups: Groups) -> tuple[NDArray[np.intp], pl.Series]:
+    """The codes and the texts of the forms that a line has."""
+    used = np.flatnonzero(np.bincount(groups.codes, minlength=len(groups.forms)))
+    return used, groups.forms.gather(used).rename("form")
+
+
+def _groups_with(groups: Groups, times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many groups have each form, shape (forms,)."""
+    counts = groups.counts
+    owners = np.repeat(times, np.diff(counts.indptr))
+    return np.bincount(counts.indices, owners, minlength=len(groups.forms)).astype(np.int64)
 
 
 def nearest_known(vectors: Vectors, known: Vectors) -> tuple[NDArray[np.intp], Floats]:

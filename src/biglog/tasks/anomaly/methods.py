@@ -21,8 +21,11 @@ RULES: Final[dict[str, type[NewEvent | EventSet | CountRange | Invariants]]] = {
 SEQUENCES: Final = ("next_event", "masked_line", "window_classifier")
 """Methods that read the order of lines; they need torch."""
 
-METHODS: Final = (*RULES, *OUTLIERS, *SEQUENCES[:2], *CLASSIFIERS, SEQUENCES[2])
+METHODS: Final = (*RULES, "novelty", *OUTLIERS, *SEQUENCES[:2], *CLASSIFIERS, SEQUENCES[2])
 """Names of all methods: those that need no labels, and those that do."""
+
+NOVELTY_FEATURES: Final = ("distances", "severity")
+"""What `novelty` sees of a group: how far its lines are from known ones, and how much trouble they tell."""
 
 SUPERVISED: Final = (*CLASSIFIERS, SEQUENCES[2])
 """Names of those that need labels."""
@@ -47,6 +50,8 @@ def make_method(name: str, features: Sequence[str] | None = None, seed: int = 0)
     more = {} if features is None else {"features": tuple(features)}
     if name in RULES:
         return RULES[name]()
+    if name == "novelty":
+        return OutlierMethod("knn", NOVELTY_FEATURES, seed)
     if name in OUTLIERS:
         return OutlierMethod(name, seed=seed, **more)
     if name in CLASSIFIERS:
@@ -67,7 +72,7 @@ def restore_method(name: str, state: State) -> Method:
     """
     if name in RULES:
         return RULES[name].from_state(state)
-    if name in OUTLIERS:
+    if name in OUTLIERS or name == "novelty":
         return OutlierMethod.from_state(state)
     if name in CLASSIFIERS:
         return ClassifierMethod.from_state(state)

@@ -53,7 +53,9 @@ def _q_statistic(estimator: Any, rows: Matrix) -> Floats:
 def _autoencoder(rows: Matrix, seed: int) -> Any:
     width = rows.shape[1]
     layers = (max(2, min(64, width // 2)), max(2, min(8, width // 4)), max(2, min(64, width // 2)))
-    return MLPRegressor(layers, max_iter=300, early_stopping=len(rows) >= 100, random_state=seed)
+    return MLPRegressor(
+        hidden_layer_sizes=layers, max_iter=300, early_stopping=len(rows) >= 100, random_state=seed
+    )
 
 
 def _rebuilt(estimator: Any, rows: Matrix) -> Floats:

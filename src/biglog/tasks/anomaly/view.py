@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Protocol, Self
 
@@ -27,12 +27,16 @@ class View:
         known: How many of the forms are known.
         vectors: Embedding of each form, of length 1, float32, shape (forms, hidden).
         distances: Cosine distance of each form to the nearest known one, 0 for known ones, shape (forms,).
+        groups_with: How many groups that were learnt from have each known form, shape (known,).
+        fitted: How many groups that were; 0 where it does not matter.
     """
 
     groups: Groups
     known: int
     vectors: NDArray[np.float32]
     distances: Floats
+    groups_with: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    fitted: int = 0
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -61,7 +65,7 @@ class View:
 
     def take(self, rows: NDArray[np.integer]) -> View:
         """Returns some of the groups."""
-        return View(self.groups.take(rows), self.known, self.vectors, self.distances)
+        return replace(self, groups=self.groups.take(rows))
 
 
 @dataclass
