@@ -176,7 +176,7 @@ class Groups:
         return self.codes[self.offsets[group] : self.offsets[group + 1]]
 
     def identities(self) -> pl.Series:
-        """Returns 12 hex digits a group that depend on the normal forms of its lines alone, shape (groups,)."""
+        """Returns 12 hex digits a group, which its normal forms alone decide, shape (groups,)."""
         forms = [form.encode() for form in self.forms.to_list()]
         digests = [
             hashlib.sha256(b"\n".join(map(forms.__getitem__, self.sequence(group).tolist()))).hexdigest()[:12]

@@ -195,7 +195,7 @@ class Detector:
         view = self.known.view(distinct, encode)
         raw = np.asarray(self.method.score(view), dtype=np.float64)
         if self.accepted:
-            told = distinct.identities().is_in(self.accepted).to_numpy()
+            told = distinct.identities().is_in(sorted(self.accepted)).to_numpy()
             raw[told] = 0.0 if self.calibration is None else self.calibration.normal[0]
         if self.calibration is None:
             scores, threshold = raw, EVEN_ODDS
