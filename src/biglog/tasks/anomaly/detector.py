@@ -160,7 +160,15 @@ class Detector:
         view = known.view(joined, encode)
         rows = np.repeat(np.arange(len(joined)), np.minimum(all_times, _MOST_REPEATED))
         method = _fitted(self.settings, view.take(rows), all_labels[rows].astype(np.int64))
-        return replace(self, known=known, method=method, kept=joined, times=all_times, labels=all_labels)
+        learnt = replace(self, known=known, method=method, kept=joined, times=all_times, labels=all_labels)
+        normal = more.take(np.flatnonzero(told == 0)) if (told == 0).any() else None
+        return learnt if normal is None else learnt._accepting(normal, encode)
+
+    def _accepting(self, groups: Groups, encode: Encode) -> Detector:
+        """Remembers normal groups that the method alarms all the same: a user said so."""
+        alarmed = self.verdicts(groups, encode)
+        ids = alarmed.distinct.identities().gather(alarmed.place).filter(pl.Series(alarmed.is_anomaly))
+        return replace(self, accepted=self.accepted | set(ids.to_list()))
 
     def moved(self, groups: Groups, encode: Encode) -> Detector:
         """Takes what was learnt from labels to another system, of which there are lines without labels.

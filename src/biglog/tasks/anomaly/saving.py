@@ -198,7 +198,9 @@ def _unpacked(config: Mapping[str, Any], arrays: _Arrays, estimators: dict[str, 
         arrays["kept.offsets"],
         pl.Series("group_id", map(str, range(len(arrays["kept.times"]))), dtype=pl.String),
     )
-    return Detector(settings, known, method, calibration, kept, arrays["kept.times"], arrays["kept.labels"])
+    accepted = frozenset(config["accepted"])
+    times, labels = arrays["kept.times"], arrays["kept.labels"]
+    return Detector(settings, known, method, calibration, kept, times, labels, accepted)
 
 
 def _check(config: object, path: Path, schema: str) -> None:
