@@ -18,7 +18,6 @@ from biglog.data.kept_files import write_whole
 from biglog.errors import CheckpointError, InputError
 from biglog.inference.encoder import LogEncoder
 from biglog.tasks.anomaly.detector import AUTO, Detector, Settings, Verdicts
-from biglog.tasks.anomaly.known import MATCH_COSINE
 from biglog.tasks.anomaly.methods import METHODS
 from biglog.tasks.anomaly.saving import ARRAYS, CONFIG, ESTIMATORS, load_detector, save_detector
 from biglog.tasks.anomaly.view import Labels
@@ -62,7 +61,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         features: Blocks of features for methods that take them, of `biglog.tasks.anomaly.features.BLOCKS`.
         false_alarm_budget: Share of normal groups that may be alarmed, kept on the last fifth of the normal
             groups that it is fitted on; None is 0.01, and for supervised methods even odds.
-        match_cosine: From which cosine on a new form is read as the nearest known one; above 1 never.
+        match_threshold: How alike (0 to 1) a new form must be to the nearest known one to be read as another
+            wording of it; above 1 never.
         seed: Of what is drawn.
 
     Attributes:
@@ -78,14 +78,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         *,
         features: Sequence[str] | None = None,
         false_alarm_budget: float | None = None,
-        match_cosine: float = MATCH_COSINE,
+        match_threshold: float = 0.5,
         seed: int = 0,
     ) -> None:
         self.encoder = encoder
         self.method = method
         self.features = features
         self.false_alarm_budget = false_alarm_budget
-        self.match_cosine = match_cosine
+        self.match_threshold = match_threshold
         self.seed = seed
 
     # -- learning --
@@ -110,7 +110,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             self.method,
             None if self.features is None else tuple(self.features),
             self.false_alarm_budget,
-            self.match_cosine,
+            self.match_threshold,
             self.seed,
         )
         self.detector_ = Detector.fit(settings, Groups.of(groups), self._encode, _labels(y))
@@ -233,7 +233,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             settings.method,
             features=settings.features,
             false_alarm_budget=settings.false_alarm_budget,
-            match_cosine=settings.match_cosine,
+            match_threshold=settings.match_threshold,
             seed=settings.seed,
         )
         loaded.detector_ = fitted

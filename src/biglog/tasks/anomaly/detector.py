@@ -14,7 +14,8 @@ from biglog.errors import InputError
 from biglog.tasks.anomaly.calibration import Calibration
 from biglog.tasks.anomaly.classifiers import CLASSIFIERS, ClassifierMethod, two_classes
 from biglog.tasks.anomaly.features import PORTABLE
-from biglog.tasks.anomaly.known import MATCH_COSINE, Encode, KnownForms
+from biglog.tasks.anomaly.known import Encode, KnownForms
+from biglog.tasks.anomaly.matching import Matching
 from biglog.tasks.anomaly.methods import SUPERVISED, make_method
 from biglog.tasks.anomaly.view import Labels, Method, View
 from biglog.tasks.groups import Floats, Groups
@@ -41,20 +42,25 @@ class Settings:
         features: Names of blocks of features; None is the method's default.
         false_alarm_budget: Share of normal groups that may be alarmed; None is 1 % for unsupervised methods,
             and a probability of one half for supervised ones.
-        match_cosine: From which cosine on a new form is read as the nearest known one; above 1 never.
+        match_threshold: Likeness from which on a new form is read as the nearest known one; above 1 never.
         seed: Of what is drawn.
     """
 
     method: str = AUTO
     features: tuple[str, ...] | None = None
     false_alarm_budget: float | None = None
-    match_cosine: float = MATCH_COSINE
+    match_threshold: float = 0.5
     seed: int = 0
 
     @property
     def supervised(self) -> bool:
         """Whether labels are needed."""
         return self.method in SUPERVISED
+
+    @property
+    def matching(self) -> Matching:
+        """When a new form is another wording of a known one."""
+        return Matching(threshold=self.match_threshold)
 
     @property
     def budget(self) -> float:
@@ -132,7 +138,7 @@ class Detector:
         if not settings.supervised and truth.any():
             groups, truth = groups.take(np.flatnonzero(truth == 0)), truth[truth == 0]
         settings = _resolved(settings, groups, encode, truth)
-        known = KnownForms.of(groups, encode, settings.match_cosine)
+        known = KnownForms.of(groups, encode, settings.matching)
         method = _fitted(settings, known.view(groups, encode), truth)
         calibration = _calibrated(settings, groups, encode, truth)
         return cls(settings, known, method, calibration, *_compressed(groups, truth))
@@ -189,7 +195,7 @@ class Detector:
                 f"{self.settings.method} with features {self.settings.features} stays with its system",
                 remedy=f"Fit one of {', '.join(CLASSIFIERS)} with features among {', '.join(PORTABLE)}",
             )
-        known = KnownForms.of(groups, encode, self.settings.match_cosine)
+        known = KnownForms.of(groups, encode, self.settings.matching)
         return replace(self, known=known)
 
     def verdicts(self, groups: Groups, encode: Encode) -> Verdicts:
@@ -273,7 +279,7 @@ def _calibrated(
     after = after[truth[after] == 0]
     if not len(after) or (settings.supervised and len(np.unique(truth[before])) < 2):
         before, after = np.arange(len(groups)), np.flatnonzero(truth == 0)
-    known = KnownForms.of(groups.take(before), encode, settings.match_cosine)
+    known = KnownForms.of(groups.take(before), encode, settings.matching)
     method = _fitted(settings, known.view(groups.take(before), encode), truth[before])
     return Calibration.of(method.score(known.view(groups.take(after), encode)), settings.budget)
 

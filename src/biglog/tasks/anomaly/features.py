@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from biglog.errors import InputError
@@ -68,6 +69,26 @@ BLOCKS: Final[dict[str, Callable[[View], Matrix]]] = {
 }
 """Blocks of features by name; any of them can be combined."""
 
+COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    "distances": ("distance of the farthest line to known forms", "share of lines of unknown forms"),
+    "severity": ("worst word severity", "mean word severity", "worst word severity of unknown lines"),
+    "rarity": ("rarity of the rarest line", "mean rarity of lines"),
+}
+"""What the columns of blocks are called whose columns are always the same."""
+
+
+class Column(NamedTuple):
+    """A column of features.
+
+    Attributes:
+        block: Its block.
+        name: What it says; of `counts` the normal form that is counted.
+    """
+
+    block: str
+    name: str
+
+
 PORTABLE: Final = ("embeddings", "severity", "rarity")
 """Blocks that mean the same in another system, whose events are others."""
 
@@ -114,6 +135,31 @@ class Features:
         return np.concatenate(
             [(self._block(name, view) - self._mean[name]) / self._scale[name] for name in self.names], axis=1
         ).astype(np.float32)
+
+    def columns(self, forms: pl.Series) -> list[Column]:
+        """Names the columns, in order.
+
+        Args:
+            forms: The known forms, shape (known,).
+        """
+        return [Column(block, name) for block in self.names for name in self._columns(block, forms)]
+
+    def _columns(self, block: str, forms: pl.Series) -> Sequence[str]:
+        if block == "counts":
+            folded = ["all rarer events"] if len(self._kept) < len(forms) else []
+            return [*forms.gather(self._kept).to_list(), *folded, "unknown forms"]
+        return COLUMNS.get(block) or [f"{block} {place}" for place in range(len(self._mean[block]))]
+
+    def original(self, rows: Matrix) -> Matrix:
+        """Undoes centring and scaling: returns columns as their blocks give them, shape (groups, columns).
+
+        Args:
+            rows: As `transform` returns them.
+        """
+        scales = [np.full(len(self._mean[name]), self._scale[name]) for name in self.names]
+        means = [self._mean[name] for name in self.names]
+        back: Matrix = (rows * np.concatenate(scales) + np.concatenate(means)).astype(np.float32)
+        return back
 
     def _block(self, name: str, view: View) -> Matrix:
         block = BLOCKS[name](view)

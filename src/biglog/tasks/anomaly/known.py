@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from biglog.tasks.anomaly.evidence import word_severity
+from biglog.tasks.anomaly.matching import READ_ANEW, Matching, nearest_forms
 from biglog.tasks.anomaly.view import View
 from biglog.tasks.groups import Floats, Groups
 
 Vectors = NDArray[np.float32]
 Encode = Callable[[pl.Series], Vectors]
 """Normal forms to their embeddings, float32, shape (n, hidden)."""
-
-MATCH_COSINE: Final = 0.6
-"""A new form is read as the nearest known one from this cosine on: the least of the rewordings of log
-statements (`biglog.data.rewording`) that keep their meaning reach it, most new messages do not."""
-
-_CHUNK: Final = 4096
 
 
 def unit(vectors: NDArray[np.floating]) -> Vectors:
@@ -45,27 +38,27 @@ class KnownForms:
         vectors: Their embeddings, of length 1, shape (known, hidden).
         groups_with: How many groups have each of them, shape (known,).
         fitted: How many groups there were.
-        match_cosine: From which cosine on a new form is read as the nearest known one; above 1 never.
+        matching: When a new form is read as the nearest known one.
     """
 
     forms: pl.Series
     vectors: Vectors
     groups_with: NDArray[np.int64]
     fitted: int
-    match_cosine: float = MATCH_COSINE
+    matching: Matching = READ_ANEW
 
     @classmethod
-    def of(cls, groups: Groups, encode: Encode, match_cosine: float = MATCH_COSINE) -> KnownForms:
+    def of(cls, groups: Groups, encode: Encode, matching: Matching = READ_ANEW) -> KnownForms:
         """Takes the forms that groups have.
 
         Args:
             groups: The groups.
             encode: Embeds forms.
-            match_cosine: See the class.
+            matching: See the class.
         """
         used, forms = _used(groups)
         with_form = _groups_with(groups, np.ones(len(groups), dtype=np.int64))[used]
-        return cls(forms, unit(encode(forms)), with_form, len(groups), match_cosine)
+        return cls(forms, unit(encode(forms)), with_form, len(groups), matching)
 
     def __len__(self) -> int:
         return len(self.forms)
@@ -87,13 +80,13 @@ class KnownForms:
             every.rename("form").to_frame().join(with_form, on="form", how="left", maintain_order="left")
         )
         found = counted["groups"].fill_null(0).to_numpy()
-        return KnownForms(every, vectors, found, int(times.sum()), self.match_cosine)
+        return KnownForms(every, vectors, found, int(times.sum()), self.matching)
 
     def view(self, groups: Groups, encode: Encode) -> View:
         """Shows groups in known forms, new wordings read as what they were.
 
-        A new form is another wording of the nearest known one if its cosine reaches `match_cosine`, if both
-        or neither of them speak of trouble, and if, in the group at hand, the known one is not there: a new
+        A new form is another wording of the nearest known one if `matching` finds them alike, if both or
+        neither of them speak of trouble, and if, in the group at hand, the known one is not there: a new
         version of a message replaces the old one, and does not stand beside it. Of several that could be the
         same, the nearest is.
 
@@ -109,10 +102,12 @@ class KnownForms:
             zeros = np.zeros(known)
             return View(recoded, known, self.vectors, zeros, self.groups_with, self.fitted)
         vectors = unit(encode(new))
-        nearest, cosine = nearest_known(vectors, self.vectors)
-        distances = np.concatenate([np.zeros(known), np.maximum(0.0, 1.0 - cosine)])
-        same = (cosine >= self.match_cosine) & self._alike_in_trouble(new, nearest)
-        read = _read_as(recoded, known, np.where(same, nearest, -1), cosine)
+        found = nearest_forms(new, vectors, self.forms, self.vectors)
+        distances = np.concatenate([np.zeros(known), np.maximum(0.0, 1.0 - found.cosine)])
+        likeness = self.matching.likeness(found.evidence)
+        same = (likeness >= self.matching.threshold) & found.alike_in_trouble
+        meant, cosine = np.where(same, found.index, -1), found.cosine
+        read = _read_as(recoded, known, meant, cosine)
         every = np.concatenate([self.vectors, vectors])
         return View(read, known, every, distances, self.groups_with, self.fitted)
 
@@ -126,12 +121,6 @@ class KnownForms:
         places[missing.to_numpy()] = len(self) + np.arange(len(new))
         return places, new
 
-    def _alike_in_trouble(self, new: pl.Series, nearest: NDArray[np.intp]) -> NDArray[np.bool_]:
-        trouble = word_severity(new)[0] > 0
-        known_trouble: NDArray[np.bool_] = word_severity(self.forms.gather(nearest))[0] > 0
-        alike: NDArray[np.bool_] = trouble == known_trouble
-        return alike
-
 
 def _used(groups: Groups) -> tuple[NDArray[np.intp], pl.Series]:
     """The codes and the texts of the forms that a line has."""
@@ -144,26 +133,6 @@ def _groups_with(groups: Groups, times: NDArray[np.int64]) -> NDArray[np.int64]:
     counts = groups.counts
     owners = np.repeat(times, np.diff(counts.indptr))
     return np.bincount(counts.indices, owners, minlength=len(groups.forms)).astype(np.int64)
-
-
-def nearest_known(vectors: Vectors, known: Vectors) -> tuple[NDArray[np.intp], Floats]:
-    """Finds the nearest of known vectors.
-
-    Args:
-        vectors: Of length 1, shape (n, hidden).
-        known: Of length 1, shape (m, hidden), m > 0.
-
-    Returns:
-        Its index and its cosine, each of shape (n,).
-    """
-    index = np.empty(len(vectors), dtype=np.intp)
-    cosine = np.empty(len(vectors))
-    for start in range(0, len(vectors), _CHUNK):
-        products = vectors[start : start + _CHUNK] @ known.T
-        best = products.argmax(axis=1)
-        index[start : start + _CHUNK] = best
-        cosine[start : start + _CHUNK] = products[np.arange(len(best)), best]
-    return index, cosine
 
 
 def _read_as(groups: Groups, known: int, meant: NDArray[np.intp], cosine: Floats) -> Groups:

@@ -186,7 +186,7 @@ def _unpacked(config: Mapping[str, Any], arrays: _Arrays, estimators: dict[str, 
     settings = Settings(**told)
     forms = pl.Series("form", config["forms"], dtype=pl.String)
     known = KnownForms(
-        forms, arrays["known.vectors"], arrays["known.groups_with"], config["fitted"], settings.match_cosine
+        forms, arrays["known.vectors"], arrays["known.groups_with"], config["fitted"], settings.matching
     )
     own = {name.removeprefix("method."): a for name, a in arrays.items() if name.startswith("method.")}
     method = restore_method(settings.method, State(dict(config["method"]), own, estimators))
