@@ -1,4 +1,4 @@
-"""A growing file, parsed as lines come."""
+"""A growing file, read as lines come, and parsed."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Place:
 
     Attributes:
         inode: The file's number on its device.
-        offset: Bytes of it that are parsed.
-        lines: Lines of it that are parsed.
+        offset: Bytes of it that were read.
+        lines: Lines of it that were read.
     """
 
     inode: int = 0
@@ -46,15 +46,12 @@ def follow(
 ) -> Iterator[pl.DataFrame]:
     """Parses what a file has, and then what is appended to it.
 
-    A file that becomes shorter, or is replaced by another, is read from its start; of the other one, what was
-    left is read before. A line is read once it has its end.
-
     Args:
         path: The file, not compressed.
         stream: What parses.
-        layout: Header layout; None recognises it on what the file has at first.
-        wait: Called where there is nothing new; returns whether to go on. None waits `POLL_SECONDS`.
-        place: Where to begin, if the file is still the one that it is of; it is moved on with every batch.
+        layout: See `follow_records`.
+        wait: See `follow_records`.
+        place: See `follow_records`.
 
     Yields:
         Rows: line_number, timestamp, level, content, event_id, template, parameters.
@@ -62,15 +59,41 @@ def follow(
     Raises:
         InputError: The file cannot be read.
     """
+    for frame in follow_records(path, layout=layout, wait=wait, place=place):
+        parsed = stream.parse(frame["content"], content_starts(frame).to_numpy())
+        head = frame.select("line_number", "timestamp", "level", "content")
+        yield head.hstack(parsed.select("event_id", "template", "parameters"))
+
+
+def follow_records(
+    path: Path,
+    *,
+    layout: str | None = None,
+    wait: Callable[[], bool] | None = None,
+    place: Place | None = None,
+) -> Iterator[pl.DataFrame]:
+    """Reads what a file has, and then what is appended to it.
+
+    A file that becomes shorter, or is replaced by another, is read from its start; of the other one, what was
+    left is read before. A line is read once it has its end.
+
+    Args:
+        path: The file, not compressed.
+        layout: Header layout; None recognises it on what the file has at first.
+        wait: Called where there is nothing new; returns whether to go on. None waits `POLL_SECONDS`.
+        place: Where to begin, if the file is still the one that it is of; it is moved on with every batch.
+
+    Yields:
+        Records, columns as `biglog.read_logs` gives them.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
     place = place or Place()
-    for data in _chunks(path, wait or _wait, place):
+    for data in _chunks(path, wait or wait_a_moment, place):
         reader = read_logs(io.BytesIO(data), layout=layout)
         for batch in reader:
-            frame = batch.frame
-            starts = content_starts(frame).to_numpy()
-            parsed = stream.parse(frame["content"], starts)
-            head = frame.select(pl.col("line_number") + place.lines, "timestamp", "level", "content")
-            yield head.hstack(parsed.select("event_id", "template", "parameters"))
+            yield batch.frame.with_columns(pl.col("line_number") + place.lines)
         if layout is None and reader.report.sources[0].confidence >= 0.5:
             layout = _sole(reader.report.sources[0].layout)
         place.lines += reader.report.lines
@@ -81,13 +104,14 @@ def _sole(layout: str) -> str | None:
     return None if "+" in layout or layout in ("", "plain") else layout
 
 
-def _wait() -> bool:
+def wait_a_moment() -> bool:
+    """Waits `POLL_SECONDS`, and goes on."""
     time.sleep(POLL_SECONDS)
     return True
 
 
 def _chunks(path: Path, wait: Callable[[], bool], place: Place) -> Iterator[bytes]:
-    """Whole lines as they come; the place moves on when they have been parsed."""
+    """Whole lines as they come; the place moves on when they have been used."""
     file, rest = _opened(path, place), b""
     try:
         while True:

@@ -88,7 +88,7 @@ class KnownForms:
         A new form is another wording of the nearest known one if `matching` finds them alike, if both or
         neither of them speak of trouble, and if, in the group at hand, the known one is not there: a new
         version of a message replaces the old one, and does not stand beside it. Of several that could be the
-        same, the nearest is.
+        same, the nearest is. A known form that most groups have, and this one lacks, is looked for the more.
 
         Args:
             groups: The groups.
@@ -104,7 +104,8 @@ class KnownForms:
         vectors = unit(encode(new))
         found = nearest_forms(new, vectors, self.forms, self.vectors)
         distances = np.concatenate([np.zeros(known), np.maximum(0.0, 1.0 - found.cosine)])
-        likeness = self.matching.likeness(found.evidence)
+        share = (self.groups_with[found.index] + 0.5) / (self.fitted + 1.0)
+        likeness = self.matching.likeness(found.evidence, share)
         same = (likeness >= self.matching.threshold) & found.alike_in_trouble
         meant, cosine = np.where(same, found.index, -1), found.cosine
         read = _read_as(recoded, known, meant, cosine)

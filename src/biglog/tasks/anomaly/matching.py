@@ -23,6 +23,7 @@ Vectors = NDArray[np.float32]
 
 _WORD: Final = re.compile(r"[A-Za-z]+")
 _CHUNK: Final = 4096
+_LEAST_MISSING: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,19 @@ class Matching:
     bias: float = -9.2
     threshold: float = 0.5
 
-    def likeness(self, evidence: Floats) -> Floats:
+    def likeness(self, evidence: Floats, share: Floats | None = None) -> Floats:
         """Returns how likely forms are other wordings of their nearest known ones, shape (n,).
+
+        That a known form is missing where it should be speaks for the new one in its place: it misses surely
+        if it was reworded, and else in as many groups as did without it before (Bayes' rule).
 
         Args:
             evidence: As `Nearest.evidence`, shape (n, 3).
+            share: Share of the known groups that have the nearest known form, below 1, shape (n,).
         """
         summed = evidence @ np.array([self.cosine, self.margin, self.overlap]) + self.bias
+        if share is not None:
+            summed = summed - np.log(np.maximum(1.0 - share, _LEAST_MISSING))
         return np.asarray(1.0 / (1.0 + np.exp(-summed)))
 
 
