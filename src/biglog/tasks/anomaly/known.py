@@ -104,7 +104,7 @@ class KnownForms:
         vectors = unit(encode(new))
         found = nearest_forms(new, vectors, self.forms, self.vectors)
         distances = np.concatenate([np.zeros(known), np.maximum(0.0, 1.0 - found.cosine)])
-        share = (self.groups_with[found.index] + 0.5) / (self.fitted + 1.0)
+        share = np.asarray((self.groups_with[found.index] + 0.5) / (self.fitted + 1.0), dtype=np.float64)
         likeness = self.matching.likeness(found.evidence, share)
         same = (likeness >= self.matching.threshold) & found.alike_in_trouble
         meant, cosine = np.where(same, found.index, -1), found.cosine

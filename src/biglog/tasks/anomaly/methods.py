@@ -18,17 +18,21 @@ RULES: Final[dict[str, type[NewEvent | EventSet | CountRange | Invariants]]] = {
     "count_range": CountRange,
     "invariants": Invariants,
 }
-SEQUENCES: Final = ("next_event", "masked_line", "window_classifier")
-"""Methods that read the order of lines; they need torch."""
+SEQUENCES: Final = ("next_event", "deeplog", "masked_line")
+"""Methods that learn what lines go together in order; they need torch. `deeplog` is `next_event` as its
+authors have it: forms by their identity, groups by the rank of the least expected line."""
 
-METHODS: Final = (*RULES, "novelty", *OUTLIERS, *SEQUENCES[:2], *CLASSIFIERS, SEQUENCES[2])
+METHODS: Final = (*RULES, "novelty", *OUTLIERS, *SEQUENCES, *CLASSIFIERS, "window_classifier")
 """Names of all methods: those that need no labels, and those that do."""
 
 NOVELTY_FEATURES: Final = ("distances", "severity")
 """What `novelty` sees of a group: how far its lines are from known ones, and how much trouble they tell."""
 
-SUPERVISED: Final = (*CLASSIFIERS, SEQUENCES[2])
+SUPERVISED: Final = (*CLASSIFIERS, "window_classifier")
 """Names of those that need labels."""
+
+
+_AS_PUBLISHED: Final[dict[str, dict[str, Any]]] = {"deeplog": {"identities": True, "score_by": "top_k"}}
 
 
 def make_method(name: str, features: Sequence[str] | None = None, seed: int = 0) -> Method:
@@ -56,8 +60,8 @@ def make_method(name: str, features: Sequence[str] | None = None, seed: int = 0)
         return OutlierMethod(name, seed=seed, **more)
     if name in CLASSIFIERS:
         return ClassifierMethod(name, seed=seed, **more)
-    if name in SEQUENCES:
-        method: Method = _sequence_method(name)(seed=seed)
+    if name in METHODS:
+        method: Method = _torch_method(name)(seed=seed, **_AS_PUBLISHED.get(name, {}))
         return method
     near = get_close_matches(name, METHODS, n=3) or METHODS
     raise InputError(f"there is no method {name!r}", remedy=f"Did you mean {', '.join(near)}?")
@@ -76,13 +80,13 @@ def restore_method(name: str, state: State) -> Method:
         return OutlierMethod.from_state(state)
     if name in CLASSIFIERS:
         return ClassifierMethod.from_state(state)
-    restored: Method = _sequence_method(name).from_state(state)
+    restored: Method = _torch_method(name).from_state(state)
     return restored
 
 
-def _sequence_method(name: str) -> Any:
+def _torch_method(name: str) -> Any:
     """Imported when asked for: torch is slow to start, and the others do without."""
-    if name == "next_event":
+    if name in ("next_event", "deeplog"):
         from biglog.tasks.anomaly.next_event import NextEvent
 
         return NextEvent

@@ -1,0 +1,1 @@
+"""Anomaly detection on labelled logs: every method beside the trivial rules, protocols named."""
