@@ -16,6 +16,8 @@ from rich.console import Console
 from biglog._version import __version__
 from biglog.console import AsJson, Files, check_writable, print_json, reading_bar, tasks_bar
 from biglog.datasets_cli import app as datasets_app
+from biglog.detect_cli import EXAMPLE as DETECT_EXAMPLE
+from biglog.detect_cli import detect
 from biglog.errors import BigLogError, InputError
 from biglog.parse_cli import EXAMPLE as PARSE_EXAMPLE
 from biglog.parse_cli import parse
@@ -120,6 +122,7 @@ def analyze(
 
 
 app.command(epilog=PARSE_EXAMPLE)(parse)
+app.command(epilog=DETECT_EXAMPLE)(detect)
 
 
 @app.command(epilog="Example: biglog read 'logs/*.gz' --merge --join --out lines.parquet")

@@ -18,7 +18,9 @@ from biglog.data.kept_files import write_whole
 from biglog.errors import CheckpointError, InputError
 from biglog.inference.encoder import LogEncoder
 from biglog.tasks.anomaly.detector import AUTO, Detector, Settings, Verdicts
+from biglog.tasks.anomaly.known import KnownForms
 from biglog.tasks.anomaly.methods import METHODS
+from biglog.tasks.anomaly.proposing import propose
 from biglog.tasks.anomaly.saving import ARRAYS, CONFIG, ESTIMATORS, load_detector, save_detector
 from biglog.tasks.anomaly.view import Labels
 from biglog.tasks.groups import Floats, Groups
@@ -97,7 +99,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             groups: Groups in order of time: lists of contents, a table with a list column `normal_forms` or
                 `contents` (such as the table of windows), or `Groups`.
             y: 0 for normal and 1 for anomalous groups, shape (groups,). Unsupervised methods leave anomalous
-                ones out; without labels all are taken for normal.
+                ones out; without labels all are taken for normal. Supervised ones take -1 for a group
+                without label, which then counts as the nearest labelled one (see `propose`).
 
         Raises:
             InputError: There are no groups, one has no lines, or labels are not what the method needs.
@@ -140,6 +143,19 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         moved = type(self)(**self.get_params(deep=False))
         moved.detector_ = self._fitted().moved(Groups.of(groups), self._encode)
         return moved
+
+    def propose(self, groups: Any, count: int = 20) -> NDArray[np.int64]:
+        """Chooses groups that are worth a label: those that stand for many others.
+
+        Args:
+            groups: Groups without labels, as of `fit`.
+            count: How many to choose, at most.
+
+        Returns:
+            Their positions, ascending.
+        """
+        taken = Groups.of(groups)
+        return propose(KnownForms.of(taken, self._encode).view(taken, self._encode), count, self.seed)
 
     # -- judging --
 

@@ -90,10 +90,8 @@ class Groups:
             groups: Contents of each group.
             ids: Identifiers; None numbers them from 0.
         """
-        if any(isinstance(group, str) for group in groups):
-            raise InputError("a group is a list of contents, not a text", remedy="Put it into a list")
-        contents = pl.Series([line for group in groups for line in group], dtype=pl.String)
-        return cls._of_lines(normal_forms(contents), [len(group) for group in groups], ids)
+        contents, sizes = _lines(groups)
+        return cls._of_lines(normal_forms(contents), sizes, ids)
 
     @classmethod
     def of_forms(cls, groups: Sequence[Sequence[str]], ids: Sequence[str] | None = None) -> Groups:
@@ -103,8 +101,7 @@ class Groups:
             groups: Normal forms of each group.
             ids: Identifiers; None numbers them from 0.
         """
-        forms = pl.Series([line for group in groups for line in group], dtype=pl.String)
-        return cls._of_lines(forms, [len(group) for group in groups], ids)
+        return cls._of_lines(*_lines(groups), ids)
 
     @classmethod
     def of_rows(cls, forms: pl.Series, table: pl.DataFrame) -> Groups:
@@ -221,7 +218,7 @@ class Groups:
         return self.take(first[order]), place[inverse], counts[order]
 
     def _hashes(self) -> NDArray[Any]:
-        """Two polynomial hashes a group, together 128 bits: equal sequences have equal ones."""
+        """Two hashes a group, together 128 bits: equal sequences have equal ones."""
         sizes, within = self.sizes, np.arange(len(self.codes)) - np.repeat(self.offsets[:-1], self.sizes)
         longest = int(sizes.max())
         found = np.empty((len(self), 2), dtype=np.uint64)
@@ -229,8 +226,26 @@ class Groups:
             for column, base in enumerate(_HASH_BASES):
                 powers = np.multiply.accumulate(np.full(longest, base, dtype=np.uint64))
                 terms = (self.codes.astype(np.uint64) + np.uint64(1)) * powers[within]
+                # Polynomials modulo a power of two are the same for some long sequences, whatever the base.
+                terms = (terms ^ (terms >> np.uint64(32))) * base
                 found[:, column] = np.add.reduceat(terms, self.offsets[:-1])
         return found.view([("a", np.uint64), ("b", np.uint64)])[:, 0]
+
+
+def _lines(groups: Sequence[Sequence[str]]) -> tuple[pl.Series, list[int]]:
+    """The lines of groups one after the other, and how many each has."""
+    for place, group in enumerate(groups):
+        if isinstance(group, str) or not isinstance(group, Iterable):
+            raise InputError(
+                f"a group is a list of contents, not a {type(group).__name__} (number {place})",
+                remedy="Put its contents into a list",
+            )
+    lists = [list(group) for group in groups]
+    try:
+        lines = pl.Series([line for group in lists for line in group], dtype=pl.String)
+    except TypeError as error:
+        raise InputError("a line of a group is no text", remedy="Give the contents of lines") from error
+    return lines, [len(group) for group in lists]
 
 
 def _frame(groups: Any) -> pl.DataFrame | None:
@@ -238,6 +253,10 @@ def _frame(groups: Any) -> pl.DataFrame | None:
     if isinstance(groups, pl.DataFrame):
         return groups
     if type(groups).__module__.startswith("datasets."):
+        if type(groups).__name__ != "Dataset":
+            raise InputError(
+                f"groups of lines are needed, not a {type(groups).__name__}", remedy="Take one of its splits"
+            )
         return pl.DataFrame(groups.with_format("arrow")[:])
     if type(groups).__module__.startswith("pyarrow"):
         return pl.DataFrame(groups)

@@ -43,7 +43,7 @@ PROTOCOL: Final = (
 
 
 def unsupervised(folder: Path, embedders: Embedders, seeds: Sequence[int], say: Say) -> dict[str, Any]:
-    """Scores unsupervised detectors with the 9,838 abnormal sessions of LogRobust's test, and with all 16,838.
+    """Scores unsupervised detectors: LogRobust's test has 9,838 abnormal sessions, another all 16,838.
 
     Args:
         folder: The data.

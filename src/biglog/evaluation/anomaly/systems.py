@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -15,12 +15,10 @@ from sklearn.feature_extraction.text import HashingVectorizer
 
 from biglog.evaluation.anomaly.sets import Labelled, Labels
 from biglog.evaluation.probes.baselines import MiniLM, in_words
-from biglog.inference.encoder import LogEncoder
 from biglog.metrics.detection import detection_score
 from biglog.tasks.anomaly.detector import Detector, Settings
 from biglog.tasks.anomaly.known import Encode, Vectors
 from biglog.tasks.groups import Groups
-from biglog.training.folds import folds
 
 NEVER: Final = 2.0
 """A `match_threshold` that nothing reaches: forms are known by identity alone."""
@@ -29,32 +27,17 @@ OURS: Final = "BigLog"
 _BUCKETS: Final = 2**12
 
 
-@dataclass
+@dataclass(frozen=True)
 class Embedders:
     """Ways to embed normal forms.
 
     Attributes:
-        models: Folder of models that each left the domains of a fold out, `foldF-seedS/foldF-seedS`.
+        ours: Gives, for a domain that is tested and a seed, an encoder that has not seen that domain.
         cache: Keeps vectors of MiniLM; None keeps none.
-        loaded: Encoders by name.
     """
 
-    models: Path
+    ours: Callable[[str, int], Encode]
     cache: Path | None = None
-    loaded: dict[str, LogEncoder] = field(default_factory=dict)
-
-    def ours(self, domain: str, seed: int) -> Encode:
-        """Returns the encoder that has not seen a domain.
-
-        Args:
-            domain: The domain that is tested.
-            seed: Of its training.
-        """
-        fold = next(number for number, left_out in enumerate(folds()) if domain in left_out)
-        name = f"fold{fold}-seed{seed}"
-        if name not in self.loaded:
-            self.loaded[name] = LogEncoder.from_pretrained(self.models / name / name)
-        return self.loaded[name].encode_normal_forms
 
     def minilm(self) -> Encode:
         """Returns MiniLM-L6, reading mask tokens as words."""
@@ -138,8 +121,6 @@ def fitted(
         encode: Embeds normal forms.
         labels: Their labels, for supervised methods.
     """
-    from dataclasses import replace
-
     return Detector.fit(replace(system.settings, seed=seed), groups, encode, labels)
 
 

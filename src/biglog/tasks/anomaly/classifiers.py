@@ -108,14 +108,16 @@ def two_classes(labels: Labels | None, groups: int) -> Labels:
     """
     if labels is None:
         raise InputError("labels are needed", remedy="Give one label a group: 0 normal, 1 anomalous")
-    truth = np.asarray(labels).astype(np.int64)
-    if truth.shape != (groups,):
-        raise InputError(f"{len(truth)} labels for {groups} groups", remedy="Give one label a group")
-    values = np.unique(truth)
-    if not np.isin(values, (0, 1)).all():
+    told = np.asarray(labels)
+    if told.shape != (groups,):
+        raise InputError(f"{told.size} labels for {groups} groups", remedy="Give one label a group")
+    # Before they are integers: 0.9 is no label, and would be 0.
+    if not np.isin(told, (0, 1)).all():
         raise InputError(
-            f"labels are {values[:5].tolist()}, not 0 and 1", remedy="0 is normal, 1 is anomalous"
+            f"labels are {np.unique(told)[:5].tolist()}, not 0 and 1", remedy="0 is normal, 1 is anomalous"
         )
+    truth = told.astype(np.int64)
+    values = np.unique(truth)
     if len(values) < 2:
         kind = "anomalous" if values[0] else "normal"
         raise InputError(

@@ -17,11 +17,15 @@ from biglog.tasks.anomaly.features import PORTABLE
 from biglog.tasks.anomaly.known import Encode, KnownForms
 from biglog.tasks.anomaly.matching import Matching
 from biglog.tasks.anomaly.methods import SUPERVISED, make_method
+from biglog.tasks.anomaly.proposing import UNLABELLED, spread
 from biglog.tasks.anomaly.view import Labels, Method, View
 from biglog.tasks.groups import Floats, Groups
 
 HELD_OUT: Final = 0.2
 """Share of the normal groups, the last ones, that the threshold is calibrated on."""
+
+CALIBRATION_PARTS: Final = 10
+"""Parts of these, each scored by what was fitted on all before it."""
 
 MOST_KEPT: Final = 50_000
 """Distinct groups that a detector keeps to learn on from."""
@@ -129,11 +133,14 @@ class Detector:
             groups: Groups in order of time.
             encode: Embeds normal forms.
             labels: 0 for normal and 1 for anomalous groups. Without them all groups are taken for normal;
-                an unsupervised method learns from the normal ones alone.
+                an unsupervised method learns from the normal ones alone. A supervised one also takes -1, for
+                groups that nobody has labelled: they count as the labelled group that is nearest.
 
         Raises:
             InputError: Labels are missing, of one class, or not one a group; or there is no normal group.
         """
+        if settings.supervised and labels is not None and (np.asarray(labels) == UNLABELLED).any():
+            labels = _spread(labels, groups, encode, settings)
         truth = checked(labels, len(groups), settings.supervised)
         if not settings.supervised and truth.any():
             groups, truth = groups.take(np.flatnonzero(truth == 0)), truth[truth == 0]
@@ -166,7 +173,14 @@ class Detector:
         view = known.view(joined, encode)
         rows = np.repeat(np.arange(len(joined)), np.minimum(all_times, _MOST_REPEATED))
         method = _fitted(self.settings, view.take(rows), all_labels[rows].astype(np.int64))
-        learnt = replace(self, known=known, method=method, kept=joined, times=all_times, labels=all_labels)
+        learnt = replace(
+            self,
+            known=known,
+            method=method,
+            kept=joined,
+            times=all_times,
+            labels=all_labels,
+        )
         normal = more.take(np.flatnonzero(told == 0)) if (told == 0).any() else None
         return learnt if normal is None else learnt._accepting(normal, encode)
 
@@ -254,6 +268,14 @@ def checked(labels: Labels | None, groups: int, supervised: bool) -> NDArray[np.
     return truth
 
 
+def _spread(labels: Labels, groups: Groups, encode: Encode, settings: Settings) -> Labels:
+    told = np.asarray(labels)
+    if told.shape != (len(groups),):
+        return told
+    two_classes(told[told != UNLABELLED], int((told != UNLABELLED).sum()))
+    return spread(KnownForms.of(groups, encode, settings.matching).view(groups, encode), told)
+
+
 def _fitted(settings: Settings, view: View, truth: Labels) -> Method:
     method = make_method(settings.method, settings.features, settings.seed)
     return method.fit(view, truth if settings.supervised else None)
@@ -271,17 +293,30 @@ def _resolved(settings: Settings, groups: Groups, encode: Encode, truth: NDArray
 def _calibrated(
     settings: Settings, groups: Groups, encode: Encode, truth: NDArray[np.int64]
 ) -> Calibration | None:
-    """Scores the last normal groups by a method that was fitted on what came before them."""
+    """Scores the last normal groups, part by part, each by a method fitted on all that came before it.
+
+    So a new kind of normal group counts once: whoever is alarmed by it accepts it, and it is known from then
+    on. Methods that are slow to fit are fitted once.
+    """
     if settings.supervised and settings.false_alarm_budget is None:
         return None
     cut = max(1, int(len(groups) * (1.0 - HELD_OUT)))
-    before, after = np.arange(cut), np.arange(cut, len(groups))
-    after = after[truth[after] == 0]
-    if not len(after) or (settings.supervised and len(np.unique(truth[before])) < 2):
-        before, after = np.arange(len(groups)), np.flatnonzero(truth == 0)
-    known = KnownForms.of(groups.take(before), encode, settings.matching)
-    method = _fitted(settings, known.view(groups.take(before), encode), truth[before])
-    return Calibration.of(method.score(known.view(groups.take(after), encode)), settings.budget)
+    slow = settings.supervised or make_method(settings.method, settings.features).ordered
+    parts = np.array_split(np.arange(cut, len(groups)), 1 if slow else CALIBRATION_PARTS)
+    scores = []
+    for after in (part[truth[part] == 0] for part in parts):
+        before = np.arange(after[0]) if len(after) else after
+        if not len(after) or (settings.supervised and len(np.unique(truth[before])) < 2):
+            continue
+        known = KnownForms.of(groups.take(before), encode, settings.matching)
+        method = _fitted(settings, known.view(groups.take(before), encode), truth[before])
+        scores.append(method.score(known.view(groups.take(after), encode)))
+    if not scores:
+        known = KnownForms.of(groups, encode, settings.matching)
+        method = _fitted(settings, known.view(groups, encode), truth)
+        normal = groups.take(np.flatnonzero(truth == 0))
+        scores.append(method.score(known.view(normal, encode)))
+    return Calibration.of(np.concatenate(scores), settings.budget)
 
 
 def _compressed(

@@ -60,12 +60,18 @@ def _rarity(view: View) -> Matrix:
     return np.column_stack([worst, mean]).astype(np.float32)
 
 
+def _trouble(view: View) -> Matrix:
+    """The worst that a line's words say, and the rarest form: neither depends on how many lines there are."""
+    return np.column_stack([_severity(view)[:, 0], _rarity(view)[:, 0]])
+
+
 BLOCKS: Final[dict[str, Callable[[View], Matrix]]] = {
     "counts": _counts,
     "embeddings": _embeddings,
     "distances": _distances,
     "severity": _severity,
     "rarity": _rarity,
+    "trouble": _trouble,
 }
 """Blocks of features by name; any of them can be combined."""
 
@@ -89,7 +95,7 @@ class Column(NamedTuple):
     name: str
 
 
-PORTABLE: Final = ("embeddings", "severity", "rarity")
+PORTABLE: Final = ("embeddings", "severity", "rarity", "trouble")
 """Blocks that mean the same in another system, whose events are others."""
 
 
@@ -162,13 +168,12 @@ class Features:
         return back
 
     def _block(self, name: str, view: View) -> Matrix:
-        block = BLOCKS[name](view)
         if name != "counts" or len(self._kept) == view.known:
-            return block
-        rest = np.ones(view.known, dtype=bool)
-        rest[self._kept] = False
-        folded = np.log1p(np.expm1(block[:, :-1][:, rest]).sum(axis=1))
-        return np.column_stack([block[:, self._kept], folded, block[:, -1]]).astype(np.float32)
+            return BLOCKS[name](view)
+        # Folded before it is dense: there may be many more events than are kept.
+        kept = view.counts[:, self._kept].astype(np.float32).toarray()
+        rest = view.groups.sizes - view.unknown_lines - kept.sum(axis=1, dtype=np.int64)
+        return np.log1p(np.column_stack([kept, rest, view.unknown_lines])).astype(np.float32)
 
     def state(self) -> State:
         """Returns what is to be saved."""

@@ -88,7 +88,8 @@ def rank_lines(
 ) -> list[RankedLines]:
     """Ranks the forms of groups by how much the method's score falls without them.
 
-    A group that would be empty keeps its whole score as the fall. Falls are told apart in `LEVELS` steps; in
+    A group that would be empty falls to the score of the median of the normal groups that the detector was
+    calibrated on (0 by most methods). Falls are told apart in `LEVELS` steps; in
     a step, forms are ranked by their own evidence (distance to known forms, times 0.5 and their severity),
     then by how few groups that were learnt from have them, then by place.
 
@@ -156,8 +157,8 @@ class _Cases:
         self, row: int, raw: float, chosen: _Chosen, without: Floats, alone: dict[tuple[int, int], Floats]
     ) -> RankedLines:
         """Puts the forms of a group in order."""
-        drops = np.where(np.isnan(without), raw, raw - without)
         above = raw - self._normal
+        drops = np.where(np.isnan(without), above, raw - without)
         scale = above if above > 0 else max(float(np.abs(drops).max()), 1e-12)
         # Rounded twice: what batches change in the last digits must not change the order.
         steps = np.round(np.round(drops / scale * LEVELS, 5))

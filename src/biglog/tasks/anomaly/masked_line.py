@@ -149,8 +149,6 @@ class MaskedLine:
             raise InputError("no line has a known form", remedy="Fit on groups whose forms are known")
         groups, _, copies = view.groups.distinct()
         pieces = cut(groups, self.max_lines)
-        counts = copies[pieces.owners]
-        weights = torch.from_numpy((counts / counts.mean()).astype(np.float32))
         with seeded(self.seed):
             network = _Network(view.known, view.vectors.shape[1], self)
             network.space.put_on_scale(view.vectors)
@@ -158,12 +156,12 @@ class MaskedLine:
             def loss(batch: Ints) -> Tensor:
                 sizes = pieces.sizes[batch]
                 codes, present = padded(groups.codes, pieces.starts[batch], sizes, int(sizes.max()))
-                return self._loss(network, view.vectors, codes, present, weights[batch])
+                return self._loss(network, view.vectors, codes, present)
 
             train(
                 network,
                 loss,
-                len(counts),
+                copies[pieces.owners],
                 batch_size=self.batch_size,
                 steps=self.steps,
                 learning_rate=self.learning_rate,
@@ -173,7 +171,7 @@ class MaskedLine:
         return self
 
     def _loss(
-        self, network: _Network, vectors: NDArray[np.float32], codes: Tensor, present: Tensor, weights: Tensor
+        self, network: _Network, vectors: NDArray[np.float32], codes: Tensor, present: Tensor
     ) -> Tensor:
         """Cross-entropy of hidden lines, of known forms all, at least one in a piece that has any."""
         draw = torch.rand(codes.shape).masked_fill(~present | (codes >= network.known), 2.0)
@@ -181,8 +179,8 @@ class MaskedLine:
         hidden = (draw <= first.clamp(min=self.mask_share)) & (draw <= 1.0)
         read, foretold = network.tables(vectors)
         states = network(read, codes, present, hidden)[hidden]
-        losses = functional.cross_entropy(states @ foretold.T, codes[hidden], reduction="none")
-        return (losses * weights[:, None].expand_as(hidden)[hidden]).sum() / hidden.sum().clamp(min=1)
+        losses = functional.cross_entropy(states @ foretold.T, codes[hidden], reduction="sum")
+        return losses / hidden.sum().clamp(min=1)
 
     def score(self, view: View) -> Floats:
         """Scores groups, shape (groups,), in bits; higher is more anomalous."""

@@ -119,20 +119,18 @@ class NextEvent:
         view = normal_groups(view, labels)
         rows, counts = self._lessons(view)
         histories, events = _tensors(rows, view.known)
-        weights = torch.from_numpy((counts / counts.mean()).astype(np.float32))
         with seeded(self.seed):
             network = self._make(view.known, view.vectors.shape[1])
             network.space.put_on_scale(view.vectors)
 
             def loss(batch: Ints) -> Tensor:
                 logits = network(*network.tables(view.vectors), histories[batch])
-                losses = functional.cross_entropy(logits, events[batch], reduction="none")
-                return (losses * weights[batch]).mean()
+                return functional.cross_entropy(logits, events[batch])
 
             train(
                 network,
                 loss,
-                len(rows),
+                counts,
                 batch_size=self.batch_size,
                 steps=self.steps,
                 learning_rate=self.learning_rate,

@@ -278,7 +278,7 @@ def _coefficients(background: Background, row: Matrix, estimator: Any) -> list[R
     for place in _named(background, added > 1e-6):
         values = _original(background, np.stack([row, np.zeros_like(row)]), place)
         text = (
-            f"{_told(background, place, values[0])} (on average {_number(values[1])}) "
+            f"{_told(background, place, values[0])} (typically {_number(values[1])}) "
             f"adds {added[place]:.2f} to the log-odds"
         )
         found.append(_reason(background, place, text, values, float(added[place])))
@@ -328,11 +328,11 @@ def _without_parts(background: Background, row: Matrix, estimator: Any) -> list[
         falls = f"the probability falls from {scores[-1]:.2f} to {score:.2f}"
         if part is embedded:
             found.append(
-                Reason(f"with an average embedding {falls}", "embeddings", drop, (float(score),), drop)
+                Reason(f"with a typical embedding {falls}", "embeddings", drop, (float(score),), drop)
             )
             continue
         values = _original(background, np.stack([row, np.zeros_like(row)]), part[0])
-        text = f"{_told(background, part[0], values[0])}; with {_number(values[1])}, the average, {falls}"
+        text = f"{_told(background, part[0], values[0])}; with {_number(values[1])}, as is typical, {falls}"
         found.append(_reason(background, part[0], text, values, drop))
     return found
 
@@ -394,7 +394,7 @@ def _range(bounds: Sequence[float]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value - round(value)) < 1e-3 else f"{value:.2f}"
+    return f"{round(value):,}" if abs(value - round(value)) < 1e-3 else f"{value:.2f}"
 
 
 def _lines(count: int) -> str:

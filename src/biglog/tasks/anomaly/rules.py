@@ -5,6 +5,7 @@ They are the baselines that every learnt detector has to beat, and often does no
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,7 +15,8 @@ from scipy.sparse import csr_matrix
 from biglog.tasks.anomaly.view import Labels, State, View
 from biglog.tasks.groups import Floats
 
-_CHUNK = 2048
+_MOST_NUMBERS = 2**24
+"""Of a table that is made to be looked at once."""
 
 
 class NewEvent:
@@ -74,8 +76,7 @@ class EventSet:
         known_sizes = np.asarray(known.sum(axis=1)).ravel()
         sizes = np.asarray(rows.sum(axis=1)).ravel()
         found = np.empty(rows.shape[0])
-        for start in range(0, rows.shape[0], _CHUNK):
-            part = slice(start, start + _CHUNK)
+        for part in _parts(rows.shape[0], known.shape[0]):
             # New forms are in the last column, where no known set has any: they count to the union alone.
             both = (rows[part] @ known.T).toarray()
             union = sizes[part, None] + known_sizes[None, :] - both
@@ -166,11 +167,9 @@ class Invariants:
         present = _presence(counts)
         together = (present.T @ present).toarray()
         equal = np.zeros_like(together)
-        for count in np.unique(counts.data):
-            same = csr_matrix(
-                ((counts.data == count).astype(np.float32), counts.indices, counts.indptr), counts.shape
-            )
-            equal += (same.T @ same).toarray()
+        for same in _by_count(counts):
+            pairs = (same.T @ same).tocoo()
+            equal[pairs.row, pairs.col] += pairs.data
         believed = (together >= self.least_groups) & (equal >= self.kept * together)
         self._pairs = np.argwhere(np.triu(believed, 1)).astype(np.int64)
         return self
@@ -180,11 +179,16 @@ class Invariants:
         if not len(self._pairs):
             return self._events.score(view)
         rows, inverse = _unique(view.counts)
-        counts = view.counts[rows].toarray()
+        parts = _parts(len(rows), len(self._pairs))
+        broken = np.concatenate([self._broken(view.counts[rows[part]].toarray()) for part in parts])
+        return np.maximum(self._events.score(view), broken[inverse])
+
+    def _broken(self, counts: NDArray[np.int64]) -> Floats:
+        """Share of the pairs in each group that are not kept."""
         one, other = counts[:, self._pairs[:, 0]], counts[:, self._pairs[:, 1]]
         both = (one > 0) & (other > 0)
-        broken = (both & (one != other)).sum(axis=1) / np.maximum(both.sum(axis=1), 1)
-        return np.maximum(self._events.score(view), broken[inverse])
+        share: Floats = (both & (one != other)).sum(axis=1) / np.maximum(both.sum(axis=1), 1)
+        return share
 
     def state(self) -> State:
         """Returns what is to be saved."""
@@ -203,6 +207,21 @@ class Invariants:
 
 def _presence(counts: csr_matrix) -> csr_matrix:
     return csr_matrix((np.ones(counts.nnz, dtype=np.float32), counts.indices, counts.indptr), counts.shape)
+
+
+def _parts(rows: int, width: int) -> list[slice]:
+    """Rows in parts, so that a table of a part and so many columns is not too large."""
+    size = max(1, _MOST_NUMBERS // max(1, width))
+    return [slice(start, start + size) for start in range(0, rows, size)]
+
+
+def _by_count(counts: csr_matrix) -> Iterator[csr_matrix]:
+    """For each count that there is, where it is: 1 there, of the shape of the table."""
+    table = counts.tocoo()
+    order = np.argsort(table.data, kind="stable")
+    for part in np.split(order, np.flatnonzero(np.diff(table.data[order])) + 1):
+        ones = np.ones(len(part), dtype=np.float32)
+        yield csr_matrix((ones, (table.row[part], table.col[part])), shape=counts.shape)
 
 
 def _new_forms(view: View) -> NDArray[np.float32]:
