@@ -27,13 +27,9 @@ def main() -> int:
     """Runs the command line and returns its exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("BIGLOG_DATA", "../shared/data")))
-    parser.add_argument(
-        "--encoders", type=Path, default=Path("runs/last"), help="foldF-seedS/foldF-seedS in it"
-    )
+    parser.add_argument("--encoders", type=Path, default=Path("runs/last"), help="has foldF-seedS in it")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument(
-        "--parts", nargs="+", default=list(PARTS), choices=PARTS, help="others stay as they are"
-    )
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS, help="others are kept")
     parser.add_argument("--out", type=Path, default=Path("results/failure.json"))
     given = parser.parse_args()
 

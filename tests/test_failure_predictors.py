@@ -127,6 +127,17 @@ def test_fitted_on_lines_or_on_their_histories(table):
     assert told.filter("is_alert")["group_id"].to_list() == omened != []
 
 
+def test_a_threshold_by_validation_that_is_given(table):
+    half = len(table) // 2
+    fitted = predictor().fit(table[:half], validation=table[half:])
+    assert fitted.score(table[half:]) == 1.0
+    maintained = table[half:].with_columns(maintenance=pl.col("is_failure"))
+    with pytest.raises(InputError, match="no threshold can be chosen"):
+        predictor().fit(table[:half], validation=maintained)
+    with pytest.raises(InputError, match="no column is_failure"):
+        predictor().fit(table[:half], validation=table[half:].drop("is_failure"))
+
+
 def test_causes_and_reasons(seen, table):
     events = precursors(seen, table)
     assert events["normal_form"][0] == OMEN_FORM

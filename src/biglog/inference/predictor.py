@@ -138,12 +138,13 @@ class FailurePredictor(ClassifierMixin, BaseEstimator):
                 has no lines or a line later than its moment, or failures are too few to choose a threshold.
         """
         table, known = self._table(history, failures)
-        if "maintenance" in table.columns:
-            table = table.filter(~pl.col("maintenance"))
-        learnt, kept = table, validation
-        if kept is None:
-            first, second = split_by_time(table)
-            learnt, kept = table[first], table[second]
+        learnt = _without_maintenance(table)
+        if validation is None:
+            first, second = split_by_time(learnt)
+            learnt, kept = learnt[first], learnt[second]
+        else:
+            kept = _without_maintenance(validation)
+            labels_of(kept, None, len(kept))
         seen = histories(learnt, encode=self._encode, lines=lines, failures=known)
         labels = labels_of(learnt, None, len(seen))
         predictor = Predictor(self.method, self.features, self.seed).fit(seen, labels)
@@ -401,6 +402,12 @@ def _unpacked(config: dict[str, Any], arrays: dict[str, NDArray[Any]], estimator
         pl.DataFrame(config["events"]),
         pl.DataFrame(config["components"]),
     )
+
+
+def _without_maintenance(table: pl.DataFrame) -> pl.DataFrame:
+    if "maintenance" not in table.columns:
+        return table
+    return table.filter(~pl.col("maintenance").fill_null(False))
 
 
 def _told_by(table: pl.DataFrame) -> pl.DataFrame:

@@ -99,9 +99,10 @@ CLASSICAL: Final = (
 """Detectors of scikit-learn on counts of events."""
 
 LEARNT: Final = (
-    System("DeepLog (LSTM on identities)", Settings("deeplog", match_threshold=NEVER), True),
-    System(f"{OURS}, next event", Settings("next_event"), True),
-    System(f"{OURS}, masked line", Settings("masked_line"), True),
+    # Minutes each: one seed.
+    System("DeepLog (LSTM on identities)", Settings("deeplog", match_threshold=NEVER)),
+    System(f"{OURS}, next event", Settings("next_event")),
+    System(f"{OURS}, masked line", Settings("masked_line")),
     System(f"{OURS}, neighbour of embeddings", Settings("knn", ("embeddings",)), True),
     System(f"{OURS}, novelty", Settings("novelty"), True),
     System(OURS, Settings("auto"), True),

@@ -101,6 +101,9 @@ OF_PREFIXES: Final = (
     *OF_CLASSES[1:4],
     System("TF-IDF, LR", (("tfidf", None),)),
     *OF_CLASSES[4:],
+    System(
+        "BigLog, all features, trees", (("trees", ("counts", "distinct", "recent", "severity", "timing")),)
+    ),
     System("BigLog, temporal", (("temporal", None),)),
 )
 

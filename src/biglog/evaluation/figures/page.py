@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from biglog.errors import InputError
-from biglog.evaluation.figures import learning, parsing, reading, speed
+from biglog.evaluation.figures import anomaly, failure, learning, parsing, reading, speed
 from biglog.evaluation.figures.markdown import Result, origin
 
 Write = Callable[[Result], str]
@@ -42,6 +42,8 @@ SECTIONS: Final = (
     Section("probes_biglog-mini.json", "Probes", learning.probes, learning.probes_in_short),
     Section("parsing.json", "Log parsing", parsing.parsing, parsing.parsing_in_short),
     Section("benchmark_parsing.json", "Speed of parsing", speed.parsing, speed.parsing),
+    Section("anomaly.json", "Anomaly detection", anomaly.anomaly, anomaly.anomaly_in_short),
+    Section("failure.json", "Failure prediction", failure.failure, failure.failure_in_short),
     Section("reading.json", "Reading headers", reading.headers, reading.headers_in_short, True),
     Section("reading_coverage.json", "Reading any log", reading.coverage, reading.formats, True),
     Section("deduplication.json", "Distinct normal forms", reading.deduplication, None, True),

@@ -7,6 +7,7 @@ and a point with more than k copies has no density.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Self
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.neural_network import MLPRegressor
 from sklearn.svm import OneClassSVM
@@ -26,6 +28,9 @@ from biglog.tasks.groups import Floats
 
 MOST_FITTED: Final = 20_000
 """Distinct groups that a detector is fitted on; of more, a seeded sample."""
+
+_DIGITS: Final = 6
+"""Digits of a score; features are scaled to a spread of 1, and are of single precision."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,10 @@ class OutlierMethod:
             fitted = np.repeat(fitted, 2, axis=0)
         self._estimator = outlier.make(fitted, self.seed)
         if self.name == "autoencoder":
-            self._estimator.fit(fitted, fitted)
+            with warnings.catch_warnings():
+                # It is good enough where its steps end.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                self._estimator.fit(fitted, fitted)
         else:
             self._estimator.fit(fitted)
         return self
@@ -129,7 +137,9 @@ class OutlierMethod:
         """Scores groups, shape (groups,)."""
         rows, inverse = np.unique(self._features.transform(view), axis=0, return_inverse=True)
         scores = np.asarray(OUTLIERS[self.name].score(self._estimator, rows), dtype=np.float64)
-        found: Floats = scores[_flat(inverse)]
+        # Sums differ in their last digits by what else is scored, and equal groups must not: where most
+        # distances are 0, the threshold lies among such digits.
+        found: Floats = np.round(scores, _DIGITS)[_flat(inverse)]
         return found
 
     def state(self) -> State:

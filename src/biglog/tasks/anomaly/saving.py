@@ -7,17 +7,19 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
+from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from biglog.data.kept_files import write_whole
-from biglog.errors import CheckpointError, OutputError
+from biglog.errors import CheckpointError, InputError, OutputError
 from biglog.logs.masking import MASKING_VERSION
 from biglog.tasks.anomaly.calibration import Calibration
 from biglog.tasks.anomaly.detector import Detector, Settings
@@ -154,7 +156,7 @@ def read_files(
         arrays = load_file(path)
         path = folder / names[2]
         estimators = _estimators(path) if path.is_file() else {}
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError, BadZipFile, zlib.error) as error:
         problem, remedy = f"it cannot be loaded: {error}", "Fetch or save it again"
         raise CheckpointError(problem, where=path, remedy=remedy) from error
     return config, arrays, estimators
@@ -174,8 +176,9 @@ def load_detector(folder: Path) -> tuple[Detector, dict[str, Any], _Arrays]:
     """
     config, arrays, estimators = read_files(folder, (CONFIG, ARRAYS, ESTIMATORS), SCHEMA)
     try:
+        _check_sizes(config, arrays)
         return _unpacked(config, arrays, estimators), config, arrays
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, InputError) as error:
         problem, remedy = f"the detector cannot be loaded: {error!r}", "Fetch or save it again"
         raise CheckpointError(problem, where=folder, remedy=remedy) from error
 
@@ -201,6 +204,26 @@ def _unpacked(config: Mapping[str, Any], arrays: _Arrays, estimators: dict[str, 
     accepted = frozenset(config["accepted"])
     times, labels = arrays["kept.times"], arrays["kept.labels"]
     return Detector(settings, known, method, calibration, kept, times, labels, accepted)
+
+
+def _check_sizes(config: Mapping[str, Any], arrays: _Arrays) -> None:
+    """Files of one detector fit together.
+
+    Raises:
+        ValueError: They do not.
+    """
+    codes, offsets = arrays["kept.codes"], arrays["kept.offsets"]
+    groups, fitted = len(offsets) - 1, config["fitted"]
+    fit_together = (
+        len(config["forms"]) == len(arrays["known.vectors"]) == len(arrays["known.groups_with"])
+        and len(arrays["kept.times"]) == len(arrays["kept.labels"]) == groups
+        and offsets[-1] == len(codes)
+        and codes.max(initial=0) < len(config["kept_forms"])
+        and (config["budget"] is None) == ("calibration.normal" not in arrays)
+        and isinstance(fitted, int)
+    )
+    if not fit_together:
+        raise ValueError(f"{CONFIG} and {ARRAYS} do not fit together")
 
 
 def _check(config: object, path: Path, schema: str) -> None:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers import get_cosine_schedule_with_warmup
 
 from biglog.errors import InputError
 from biglog.tasks.anomaly.view import Labels, State, View
@@ -27,7 +28,7 @@ BATCH_LINES: Final = 2048
 """Padded lines of a batch that is scored."""
 
 _LARGEST_GRADIENT = 1.0
-_WARM_UP = 0.05
+_WARM_UP = 20
 
 
 class FormSpace(nn.Module):
@@ -185,9 +186,7 @@ def train(
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(parameters, learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, learning_rate, total_steps=steps, pct_start=_WARM_UP, cycle_momentum=False
-    )
+    schedule = get_cosine_schedule_with_warmup(optimizer, steps // _WARM_UP, steps)
     draw, ends = np.random.default_rng(seed), np.cumsum(np.sqrt(counts))
     network.train()
     for _ in range(steps):

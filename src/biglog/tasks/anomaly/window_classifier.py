@@ -70,9 +70,10 @@ class WindowClassifier:
     """The head of `BigLogForWindowClassification`, taught on embeddings of lines.
 
     The encoder stays as it is, so that each form is embedded once; `adapt_window_classifier` adapts it, too.
-    Embeddings of length 1 are multiplied by the square root of their width, which is what the head's first
-    weights are made for. The score is the probability of the anomalous class, both classes taken for equally
-    frequent. A group longer than `max_window_lines` is cut, and is as odd as its oddest piece.
+    Embeddings are of length 1 here, so that the head sees places of lines from the start; it belongs to such
+    embeddings, and not to those that the encoder gives. The score is the probability of the anomalous class,
+    both classes taken for equally frequent. A group longer than `max_window_lines` is cut, and is as odd as
+    its oddest piece.
 
     Args:
         adaptation: "frozen".
@@ -171,8 +172,8 @@ def adapt_window_classifier(
     adaptation: str = "lora",
     *,
     rank: int = 8,
-    epochs: int = 3,
-    patience: int = 1,
+    epochs: int = 5,
+    patience: int = 2,
     batch_size: int = 8,
     learning_rate: float | None = None,
     seed: int = 0,
@@ -272,7 +273,7 @@ class _TokenReader:
 
 
 def _lookup(vectors: NDArray[np.float32]) -> _Embed:
-    table = torch.from_numpy(vectors) * math.sqrt(vectors.shape[1])
+    table = torch.from_numpy(vectors)
     return lambda codes: functional.embedding(codes, table)
 
 
