@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .inference.detector import AnomalyDetector
     from .inference.encoder import LogEncoder
     from .inference.parser import LogParser
+    from .inference.predictor import FailurePredictor
     from .logs.masking import normal_forms
     from .logs.record import read_logs
     from .tasks.parsing.template import Template
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AnomalyDetector",
     "BigLogError",
+    "FailurePredictor",
     "LogEncoder",
     "LogParser",
     "Template",
@@ -39,6 +41,7 @@ __all__ = [
 
 _HOMES = {
     "AnomalyDetector": "inference.detector",
+    "FailurePredictor": "inference.predictor",
     "LogEncoder": "inference.encoder",
     "LogParser": "inference.parser",
     "Template": "tasks.parsing.template",

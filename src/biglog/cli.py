@@ -19,8 +19,11 @@ from biglog.datasets_cli import app as datasets_app
 from biglog.detect_cli import EXAMPLE as DETECT_EXAMPLE
 from biglog.detect_cli import detect
 from biglog.errors import BigLogError, InputError
+from biglog.explain_cli import EXAMPLE as EXPLAIN_EXAMPLE
+from biglog.explain_cli import explain
 from biglog.parse_cli import EXAMPLE as PARSE_EXAMPLE
 from biglog.parse_cli import parse
+from biglog.predict_cli import app as predict_app
 
 if TYPE_CHECKING:
     from biglog.logs.redaction import Redactor
@@ -123,6 +126,8 @@ def analyze(
 
 app.command(epilog=PARSE_EXAMPLE)(parse)
 app.command(epilog=DETECT_EXAMPLE)(detect)
+app.command(epilog=EXPLAIN_EXAMPLE)(explain)
+app.add_typer(predict_app, name="predict")
 
 
 @app.command(epilog="Example: biglog read 'logs/*.gz' --merge --join --out lines.parquet")

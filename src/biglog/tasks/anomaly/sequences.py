@@ -24,7 +24,7 @@ WORST_BITS: Final = 32.0
 LENGTH_STEP: Final = 8
 """Padded lengths are multiples of this many lines."""
 
-BATCH_LINES: Final = 2048
+BATCH_LINES: Final = 512
 """Padded lines of a batch that is scored."""
 
 _LARGEST_GRADIENT = 1.0
