@@ -49,9 +49,17 @@ def main() -> int:
 
     try:
         embedders = Embedders(ours, given.cache)
-        made = evaluate_anomaly(given.data, given.statements, embedders, given.seeds, _say, given.parts)
-        run = {"hardware": hardware(), "versions": versions(), "git": git_state()}
-        write_json(given.out, (read_result(given.out) or {}) | made | run)
+        before, run = read_result(given.out) or {}, {"hardware": hardware(), "versions": versions()}
+        run |= {"git": git_state()}
+        evaluate_anomaly(
+            given.data,
+            given.statements,
+            embedders,
+            given.seeds,
+            _say,
+            given.parts,
+            keep=lambda made: write_json(given.out, before | made | run),
+        )
     except BigLogError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

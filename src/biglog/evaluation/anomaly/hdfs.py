@@ -28,7 +28,6 @@ from biglog.evaluation.anomaly.systems import (
 )
 from biglog.tasks.anomaly.detector import Settings
 from biglog.tasks.anomaly.known import Encode
-from biglog.tasks.groups import Groups
 
 Say = Callable[[str], None]
 
@@ -90,19 +89,17 @@ def supervised(folder: Path, embedders: Embedders, seeds: Sequence[int], say: Sa
     return {"protocol": told, "systems": table(SUPERVISED, seeds, run, say)}
 
 
-def reworded(groups: Groups, share: float, seed: int) -> Groups:
+def reworded(tested: Labelled, share: float, seed: int) -> Labelled:
     """Rewords a share of the distinct forms, wherever they come.
 
     Args:
-        groups: The groups.
+        tested: Labelled groups.
         share: Of the distinct forms.
         seed: Of the choice and of the wording.
     """
-    if not share:
-        return groups
-    wording = reword_share(groups.forms.to_list(), share, seed)
-    forms = groups.forms.replace(list(wording), list(wording.values()))
-    return Groups(forms, groups.codes, groups.offsets, groups.ids)
+    forms = tested.groups.forms
+    wording = reword_share(forms.to_list(), share, seed)
+    return tested.with_forms(forms.replace(list(wording), list(wording.values())) if wording else forms)
 
 
 def drift(
@@ -134,7 +131,7 @@ def drift(
             detector = fitted(System(name, settings), seed, train, encode)
             for share in SHARES:
                 for wording in wordings if share else wordings[:1]:
-                    other = Labelled(reworded(test.groups, share, wording), test.labels, test.kinds)
+                    other = reworded(test, share, wording)
                     runs.setdefault(f"{share:g}", []).append(scored(detector, other, encode))
         found[name] = {share: averaged(told) | _worst(told) for share, told in runs.items()}
         row = ", ".join(f"{share} {told['f1']['mean']:.4f}" for share, told in found[name].items())

@@ -41,6 +41,7 @@ def evaluate_anomaly(
     seeds: Sequence[int],
     say: Say = lambda text: None,
     parts: Sequence[str] = PARTS,
+    keep: Callable[[dict[str, Any]], None] = lambda result: None,
 ) -> dict[str, Any]:
     """Scores all systems on all sets.
 
@@ -51,6 +52,7 @@ def evaluate_anomaly(
         seeds: Of ours and of what is drawn.
         say: Is told what was done.
         parts: Names of `PARTS`.
+        keep: Is given the result after each part, so that a killed run has what it did.
 
     Returns:
         The parts by name, and `data`: checksums of all files.
@@ -68,6 +70,7 @@ def evaluate_anomaly(
     for part in parts:
         say(f"== {part}")
         result[part] = run[part]()
+        keep(result)
     return result
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 import zipfile
 from collections import Counter
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +58,24 @@ class Labelled:
     groups: Groups
     labels: Labels
     kinds: NDArray[np.str_]
+
+    @cached_property
+    def distinct(self) -> tuple[Groups, NDArray[np.integer]]:
+        """Equal groups once, and for each group which of them it is, shape (groups,)."""
+        groups, place, _ = self.groups.distinct()
+        return groups, place
+
+    def with_forms(self, forms: pl.Series) -> Labelled:
+        """Returns the same groups with other texts for their forms; different forms stay different.
+
+        Args:
+            forms: A text for each form, dtype String, shape (forms,).
+        """
+        groups, place = self.distinct
+        other = Labelled(replace(self.groups, forms=forms), self.labels, self.kinds)
+        # What is distinct does not depend on the texts; millions of lines need not be compared again.
+        other.__dict__["distinct"] = (replace(groups, forms=forms), place)
+        return other
 
     def take(self, rows: NDArray[np.integer]) -> Labelled:
         """Returns some of the groups."""
@@ -251,7 +269,7 @@ def with_more(labelled: Labelled, others: Labelled) -> Labelled:
 
 def counted(labelled: Labelled) -> dict[str, int]:
     """Says how many groups there are, how many are anomalous, and how many of each are distinct."""
-    _, place, _ = labelled.groups.distinct()
+    _, place = labelled.distinct
     pairs = Counter(zip(place.tolist(), labelled.labels.tolist(), strict=True))
     return {
         "groups": len(labelled.groups),

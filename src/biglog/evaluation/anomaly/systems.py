@@ -137,9 +137,11 @@ def scored(detector: Detector, tested: Labelled, encode: Encode) -> dict[str, An
         What `detection_score` tells, and `method`, `seconds`.
     """
     started = time.perf_counter()
-    told = detector.verdicts(tested.groups, encode)
+    groups, place = tested.distinct
+    told = detector.verdicts(groups, encode)
     seconds = time.perf_counter() - started
-    found = detection_score(tested.labels, told.raw, told.is_anomaly, told.place).as_dict()
+    scores, alarms = told.raw[place], told.is_anomaly[place]
+    found = detection_score(tested.labels, scores, alarms, place).as_dict()
     return found | {"method": detector.settings.method, "seconds": round(seconds, 3)}
 
 

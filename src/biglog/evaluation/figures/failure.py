@@ -84,8 +84,8 @@ def _bgl(told: Result) -> list[str]:
     text = (
         f"BGL, an alert within ten minutes of a window without one: {told['episodes_in_all']} episodes of "
         f"alerts in all; {rows['train']['failures']} histories of the training and "
-        f"{rows['test']['failures']} of {rows['test']['histories']} of the test precede one, none of the validation. Too few to rank "
-        "systems by; a threshold is just above all risks of the validation."
+        f"{rows['test']['failures']} of {rows['test']['histories']} of the test precede one, none of the "
+        "validation. Too few to rank systems by; a threshold is just above all risks of the validation."
     )
     names = ("episodes_foretold", "episodes", "false_alarms", "average_precision", "auroc")
     cells = [[name, *(_cell(one["means"][n], 2) for n in names)] for name, one in told["systems"].items()]

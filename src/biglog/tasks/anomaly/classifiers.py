@@ -77,8 +77,8 @@ class ClassifierMethod:
     def score(self, view: View) -> Floats:
         """Probability of being anomalous, shape (groups,)."""
         rows, inverse = np.unique(self._features.transform(view), axis=0, return_inverse=True)
-        scores: Floats = self._estimator.predict_proba(rows)[:, 1][inverse.reshape(-1)]
-        return scores
+        scores: Floats = np.asarray(self._estimator.predict_proba(rows)[:, 1], dtype=np.float64)
+        return scores[inverse.reshape(-1)]
 
     def state(self) -> State:
         """Returns what is to be saved."""

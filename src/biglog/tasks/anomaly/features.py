@@ -10,7 +10,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from biglog.errors import InputError
-from biglog.tasks.anomaly.evidence import word_severity
 from biglog.tasks.anomaly.view import State, View
 
 Matrix = NDArray[np.float32]
@@ -40,7 +39,7 @@ def _distances(view: View) -> Matrix:
 def _severity(view: View) -> Matrix:
     """The worst that a line's words say, the mean, and the worst of the unknown lines."""
     groups = view.groups
-    severity = word_severity(groups.forms)[0]
+    severity = view.severity
     worst = np.maximum.reduceat(severity[groups.codes], groups.offsets[:-1])
     mean = np.add.reduceat(severity[groups.codes], groups.offsets[:-1]) / groups.sizes
     unknown = np.where(groups.codes >= view.known, severity[groups.codes], 0.0)

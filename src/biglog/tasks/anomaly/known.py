@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from biglog.tasks.anomaly.evidence import word_severity
 from biglog.tasks.anomaly.matching import READ_ANEW, Matching, nearest_forms
 from biglog.tasks.anomaly.view import View
 from biglog.tasks.groups import Floats, Groups
@@ -63,6 +65,11 @@ class KnownForms:
     def __len__(self) -> int:
         return len(self.forms)
 
+    @cached_property
+    def severities(self) -> Floats:
+        """Severity of each known form's words, shape (known,)."""
+        return word_severity(self.forms)[0]
+
     def grown(self, groups: Groups, times: NDArray[np.int64], encode: Encode) -> KnownForms:
         """Returns these forms and, behind them, those that others have.
 
@@ -100,7 +107,7 @@ class KnownForms:
         known = len(self)
         if not len(new):
             zeros = np.zeros(known)
-            return View(recoded, known, self.vectors, zeros, self.groups_with, self.fitted)
+            return View(recoded, known, self.vectors, zeros, self.groups_with, self.fitted, self.severities)
         vectors = unit(encode(new))
         found = nearest_forms(new, vectors, self.forms, self.vectors)
         distances = np.concatenate([np.zeros(known), np.maximum(0.0, 1.0 - found.cosine)])
@@ -110,7 +117,8 @@ class KnownForms:
         meant, cosine = np.where(same, found.index, -1), found.cosine
         read = _read_as(recoded, known, meant, cosine)
         every = np.concatenate([self.vectors, vectors])
-        return View(read, known, every, distances, self.groups_with, self.fitted)
+        severities = np.concatenate([self.severities, word_severity(new)[0]])
+        return View(read, known, every, distances, self.groups_with, self.fitted, severities)
 
     def _places(self, forms: pl.Series) -> tuple[NDArray[np.int64], pl.Series]:
         """The index of each form in the known ones and, behind them, the new ones; and those."""

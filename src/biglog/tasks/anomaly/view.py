@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from biglog.tasks.anomaly.evidence import word_severity
 from biglog.tasks.groups import Floats, Groups
 
 Labels = NDArray[np.integer]
@@ -29,6 +30,7 @@ class View:
         distances: Cosine distance of each form to the nearest known one, 0 for known ones, shape (forms,).
         groups_with: How many groups that were learnt from have each known form, shape (known,).
         fitted: How many groups that were; 0 where it does not matter.
+        severities: Severity of each form's words, shape (forms,); None works it out where it is asked for.
     """
 
     groups: Groups
@@ -37,6 +39,7 @@ class View:
     distances: Floats
     groups_with: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     fitted: int = 0
+    severities: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -55,6 +58,11 @@ class View:
     def farthest(self) -> Floats:
         """Distance of the line of each group that is farthest from all known forms, shape (groups,)."""
         return np.maximum.reduceat(self.distances[self.groups.codes], self.groups.offsets[:-1])
+
+    @cached_property
+    def severity(self) -> Floats:
+        """Severity of each form's words (`biglog.tasks.anomaly.evidence`), shape (forms,)."""
+        return word_severity(self.groups.forms)[0] if self.severities is None else self.severities
 
     @cached_property
     def mean_vectors(self) -> NDArray[np.float32]:
