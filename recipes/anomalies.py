@@ -2,7 +2,7 @@
 
 Example: python recipes/anomalies.py --models runs/last --seeds 0 1 2
 
-Every system is embedded by models that left its domain out (`recipes/leave_domains_out.py` trains them). Parts
+Systems are embedded by models that left them out (`recipes/leave_domains_out.py` trains these). Parts
 that are run alone replace those of the result that is there.
 """
 

@@ -1,7 +1,6 @@
 """Features of groups: finite, of equal weight, the same for other events where they say so, and saved."""
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -119,7 +118,7 @@ def test_rarity_and_trouble_are_the_same_in_a_system_of_other_words():
     names = pl.Series([f"{says[worst]} {place}" for place, worst in enumerate(severity)])
     others = Groups(names, LEARNT.groups.codes, LEARNT.groups.offsets, LEARNT.groups.ids)
     vectors = encode(names)
-    elsewhere = replace(LEARNT, groups=others, vectors=vectors)
+    elsewhere = View(others, LEARNT.known, vectors, LEARNT.distances, LEARNT.groups_with, LEARNT.fitted)
     for block in set(PORTABLE) - {"embeddings"}:
         assert np.array_equal(BLOCKS[block](elsewhere), BLOCKS[block](LEARNT))
 

@@ -15,6 +15,7 @@ from scipy.special import expit
 from transformers import AutoTokenizer
 
 from biglog.errors import InputError
+from biglog.tasks.anomaly import sequences
 from biglog.tasks.anomaly.view import State
 from biglog.tasks.anomaly.window_classifier import (
     WindowClassifier,
@@ -69,6 +70,13 @@ def test_a_group_scores_the_same_whatever_it_is_scored_with(rows):
     some = fitted().score(MIXED.take(np.array(rows)))
     np.testing.assert_allclose(some, whole[rows], rtol=1e-5, atol=1e-6)
     assert len({(row, score) for row, score in zip(rows, some, strict=True)}) == len(set(rows))
+
+
+@pytest.mark.parametrize("step", [1, 5, 24])
+def test_padding_changes_nothing(step, monkeypatch):
+    expected = fitted().score(MIXED)
+    monkeypatch.setattr(sequences, "LENGTH_STEP", step)
+    np.testing.assert_allclose(fitted().score(MIXED), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_what_is_saved_scores_the_same_to_the_bit():

@@ -72,7 +72,9 @@ IdleSeconds = Annotated[
 ]
 Method = Annotated[
     str | None,
-    typer.Option(help="How to detect: knn, lof, invariants, novelty, ... Default: chosen by the log."),
+    typer.Option(
+        help="How to detect: knn, lof, invariants, ... Default: novelty for windows, for sessions by the log."
+    ),
 ]
 Budget = Annotated[float | None, typer.Option(help="Share of normal groups that may alarm. Default: 0.01.")]
 EncoderName = Annotated[
@@ -157,7 +159,8 @@ def detect(
         )
     if labels is not None and fit is None:
         raise InputError("--labels is for --fit alone", remedy="Add --fit FOLDER")
-    detector = _detector(model, method, budget, encoder)
+    # Where a window is cut is chance: its set of events says little, the lines in it say all.
+    detector = _detector(model, method or ("novelty" if session is None else None), budget, encoder)
     if accept:
         _accept(detector, model, accept, as_json)
         return

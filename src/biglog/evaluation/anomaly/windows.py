@@ -62,7 +62,7 @@ def unsupervised(folder: Path, embedders: Embedders, seeds: Sequence[int], say: 
 
 
 SUPERVISED: Final = (
-    System("lookup (forms of alert windows alone)", Settings("tree", ("counts",), match_threshold=NEVER)),
+    System("tree of counts", Settings("tree", ("counts",), match_threshold=NEVER)),
     System("words in place of the encoder", Settings("logistic_regression", ("embeddings",))),
     System("gradient boosting of counts", Settings("gradient_boosting", ("counts",), match_threshold=NEVER)),
     System(f"{OURS}, logistic regression", Settings("logistic_regression", ("counts", "embeddings")), True),
