@@ -99,6 +99,7 @@ OF_PREFIXES: Final = (
     OF_CLASSES[0],
     System("rate of warnings", (("warning_rate", None),)),
     *OF_CLASSES[1:4],
+    System("counts, warnings and times, trees", (("trees", ("counts", "severity", "timing")),)),
     System("TF-IDF, LR", (("tfidf", None),)),
     *OF_CLASSES[4:],
     System(

@@ -104,8 +104,8 @@ def moments(
         Columns as of the table of failures, without line_ids and label, with `times` of the lines.
 
     Raises:
-        InputError: A number of seconds is not positive, no moment has a line in its history, or none has its horizon
-            within the log.
+        InputError: A number of seconds is not positive, no moment has a line in its history, or none has its
+            horizon within the log.
     """
     grid_seconds = horizon_seconds / GRID_SHARE if grid_seconds is None else grid_seconds
     _positive(history_seconds=history_seconds, horizon_seconds=horizon_seconds, grid_seconds=grid_seconds)
