@@ -117,7 +117,6 @@ def drift(
     train, test = sets.hdfs_train(folder), sets.hdfs_test(folder)
     known_as: dict[str, Callable[[int], tuple[Encode, Settings]]] = {
         "event set by identity": lambda seed: (words, Settings("event_set", match_threshold=NEVER)),
-        "DeepLog (LSTM on identities)": lambda seed: (words, Settings("deeplog", match_threshold=NEVER)),
         "words in place of the encoder": lambda seed: (words, Settings("auto")),
         "character n-grams in place of the encoder": lambda seed: (characters, Settings("auto")),
         "MiniLM-L6 in place of the encoder": lambda seed: (embedders.minilm(), Settings("auto")),
