@@ -33,10 +33,10 @@ from measuring import arguments, sha256, write
 from parsing import BATCH, _varied
 
 from biglog.evaluation.parsing import drain3_config
-from biglog.inference.detect_groups import Grouping, key_finder
-from biglog.inference.detect_store import LineStore
-from biglog.inference.detect_stream import DetectStream
-from biglog.inference.detect_telling import judge
+from biglog.inference.detection.groups import Grouping, key_finder
+from biglog.inference.detection.store import LineStore
+from biglog.inference.detection.stream import DetectStream
+from biglog.inference.detection.telling import judge
 from biglog.inference.detector import AnomalyDetector
 from biglog.inference.encoder import LogEncoder
 from biglog.logs.known_forms import KnownForms

@@ -17,10 +17,10 @@ from detect_samples import lines, log
 from rich.console import Console
 
 from biglog.detect_terminal import print_detection
-from biglog.inference import detect_follow
-from biglog.inference.detect_files import detect_files
-from biglog.inference.detect_folder import remembered
-from biglog.inference.detect_groups import Grouping
+from biglog.inference.detection import follow as detect_follow
+from biglog.inference.detection.files import detect_files
+from biglog.inference.detection.folder import remembered
+from biglog.inference.detection.groups import Grouping
 
 ODD = (55, 60, 70)
 # Few sessions: the threshold is that of the oddest of them, or a twentieth of them may alarm.

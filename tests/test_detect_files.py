@@ -13,13 +13,14 @@ from detect_samples import contents, knowing, lines, log
 
 from biglog import AnomalyDetector, normal_forms, read_logs
 from biglog.errors import CheckpointError, InputError
-from biglog.inference import detect_folder, detect_telling
-from biglog.inference.detect_alerts import ROWS
-from biglog.inference.detect_files import Detection, detect_files, fit_files, read_labels
-from biglog.inference.detect_folder import accept, remember, remembered, save_grouping, saved_grouping
-from biglog.inference.detect_groups import Grouping
-from biglog.inference.detect_store import LineStore
-from biglog.inference.detect_telling import judge
+from biglog.inference.detection import folder as detect_folder
+from biglog.inference.detection import telling as detect_telling
+from biglog.inference.detection.alerts import ROWS
+from biglog.inference.detection.files import Detection, detect_files, fit_files, read_labels
+from biglog.inference.detection.folder import accept, remember, remembered, save_grouping, saved_grouping
+from biglog.inference.detection.groups import Grouping
+from biglog.inference.detection.store import LineStore
+from biglog.inference.detection.telling import judge
 from biglog.tasks.groups import Groups
 
 SESSIONS = Grouping.of(session="HDFS")

@@ -15,8 +15,8 @@ from test_report_browser import CHROMIUM, CONTRAST, FLAGS, PLOTLY, WIDE, Visit
 from biglog import AnomalyDetector
 from biglog.detect_report import MOST_POINTS, figure, render_report, write_report
 from biglog.errors import OutputError
-from biglog.inference.detect_files import Detection, detect_files
-from biglog.inference.detect_groups import Grouping
+from biglog.inference.detection.files import Detection, detect_files
+from biglog.inference.detection.groups import Grouping
 
 HOSTILE = (
     "081109 {second} 1 WARN x: <script>window.owned=1</script><img src=x onerror=alert(1)> failed "

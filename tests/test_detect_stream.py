@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from biglog import normal_forms, read_logs
 from biglog.errors import CheckpointError, InputError
-from biglog.inference import detect_groups, detect_stream
-from biglog.inference.detect_forms import LineForms
-from biglog.inference.detect_groups import Grouping, key_finder, keys_of_rows, window_id
-from biglog.inference.detect_stream import DetectStream, Judged
+from biglog.inference.detection import groups as detect_groups
+from biglog.inference.detection import stream as detect_stream
+from biglog.inference.detection.forms import LineForms
+from biglog.inference.detection.groups import Grouping, key_finder, keys_of_rows, window_id
+from biglog.inference.detection.stream import DetectStream, Judged
 from biglog.logs.domains import DOMAINS
 from biglog.logs.grouping import by_time
 from biglog.tasks.groups import Groups

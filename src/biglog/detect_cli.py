@@ -17,10 +17,10 @@ from biglog.console import AsJson, check_writable, print_json, reading_bar
 from biglog.errors import InputError
 
 if TYPE_CHECKING:
-    from biglog.inference.detect_alerts import Alert
-    from biglog.inference.detect_files import Detection
-    from biglog.inference.detect_groups import Grouping
-    from biglog.inference.detect_stream import DetectStream
+    from biglog.inference.detection.alerts import Alert
+    from biglog.inference.detection.files import Detection
+    from biglog.inference.detection.groups import Grouping
+    from biglog.inference.detection.stream import DetectStream
     from biglog.inference.detector import AnomalyDetector
     from biglog.inference.follow import Place
     from biglog.tasks.groups import Groups
@@ -196,8 +196,8 @@ def _folder(model: str | None) -> Path | None:
 
 
 def _grouping(model: str | None, given: Mapping[str, Any], idle: Mapping[str, Any]) -> Grouping:
-    from biglog.inference.detect_folder import saved_grouping
-    from biglog.inference.detect_groups import Grouping
+    from biglog.inference.detection.folder import saved_grouping
+    from biglog.inference.detection.groups import Grouping
 
     folder = _folder(model)
     asked = any(value is not None for value in given.values())
@@ -206,7 +206,7 @@ def _grouping(model: str | None, given: Mapping[str, Any], idle: Mapping[str, An
 
 
 def _accept(detector: AnomalyDetector, model: str | None, ids: list[str], as_json: bool) -> None:
-    from biglog.inference.detect_folder import accept
+    from biglog.inference.detection.folder import accept
 
     folder = _folder(model)
     if folder is None:
@@ -229,8 +229,8 @@ def _fit(
     year: int | None,
     as_json: bool,
 ) -> None:
-    from biglog.inference.detect_files import fit_files
-    from biglog.inference.detect_folder import save_grouping
+    from biglog.inference.detection.files import fit_files
+    from biglog.inference.detection.folder import save_grouping
 
     with reading_bar(files) as progress:
         groups = fit_files(
@@ -263,14 +263,14 @@ def _judge(
     wanted: _Wanted,
 ) -> None:
     from biglog.data.row_files import STANDARD_OUTPUT, writing_rows
-    from biglog.inference.detect_files import detect_files
+    from biglog.inference.detection.files import detect_files
 
     with reading_bar([*(train or ()), *files]) as progress:
         done = detect_files(
             files, detector, grouping, train=train or None, layout=layout, year=year, progress=progress
         )
     if wanted.folder is not None and done.alerts:
-        from biglog.inference.detect_folder import remember
+        from biglog.inference.detection.folder import remember
 
         remember(wanted.folder, done.alerts[::-1])
     with writing_rows(wanted.out) as write:
@@ -308,8 +308,8 @@ def _follow(
     wanted: _Wanted,
 ) -> None:
     from biglog.data.row_files import STANDARD_OUTPUT
-    from biglog.inference.detect_files import fit_files
-    from biglog.inference.detect_follow import follow_alerts, last_alerts
+    from biglog.inference.detection.files import fit_files
+    from biglog.inference.detection.follow import follow_alerts, last_alerts
 
     if len(files) != 1 or files[0] == "-":
         raise InputError("--follow is for one file", remedy="For a pipe leave --follow out, and use --out -")
@@ -346,7 +346,7 @@ def _follow(
 
 
 def _stream(detector: AnomalyDetector, grouping: Grouping, state: Path | None) -> tuple[DetectStream, Place]:
-    from biglog.inference.detect_stream import DetectStream
+    from biglog.inference.detection.stream import DetectStream
     from biglog.inference.follow import Place
 
     if state is None or not state.exists():
@@ -366,11 +366,11 @@ def _tell_alerts(alerts: list[Alert], wanted: _Wanted) -> None:
     from biglog.data.row_files import STANDARD_OUTPUT, writing_rows
 
     if wanted.folder is not None:
-        from biglog.inference.detect_folder import remember
+        from biglog.inference.detection.folder import remember
 
         remember(wanted.folder, alerts)
     if wanted.as_json or wanted.out is not None:
-        from biglog.inference.detect_alerts import rows_of
+        from biglog.inference.detection.alerts import rows_of
 
         with writing_rows(STANDARD_OUTPUT) as write:
             write(rows_of(alerts))

@@ -14,8 +14,8 @@ import polars as pl
 from markupsafe import Markup
 
 from biglog.detect_terminal import headline, lede, score
-from biglog.inference.detect_alerts import Alert, AlertLine
-from biglog.inference.detect_files import Detection
+from biglog.inference.detection.alerts import Alert, AlertLine
+from biglog.inference.detection.files import Detection
 from biglog.report import _environment, _plotly, _policy, _read, _write
 from biglog.wording import Piece, duration, plural, shorten, text_pieces, visible
 

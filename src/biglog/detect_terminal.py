@@ -15,8 +15,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from biglog.inference.detect_alerts import Alert, AlertLine
-from biglog.inference.detect_files import Detection
+from biglog.inference.detection.alerts import Alert, AlertLine
+from biglog.inference.detection.files import Detection
 from biglog.terminal import bar
 from biglog.wording import moment, percent, plural, shorten, text_pieces, visible
 

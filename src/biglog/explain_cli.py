@@ -49,8 +49,8 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Tell why groups of a log are anomalies: lines, words, reasons, and normal groups beside them."""
-    from biglog.inference.detect_folder import saved_grouping
-    from biglog.inference.detect_groups import Grouping
+    from biglog.inference.detection.folder import saved_grouping
+    from biglog.inference.detection.groups import Grouping
     from biglog.inference.detector import AnomalyDetector
     from biglog.inference.explain_files import explain_files
     from biglog.inference.token_weights import METHODS

@@ -13,9 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from biglog.errors import InputError
-from biglog.inference.detect_files import Sources
-from biglog.inference.detect_groups import Grouping
-from biglog.inference.detect_store import Grouped, LineStore
+from biglog.inference.detection.files import Sources
+from biglog.inference.detection.groups import Grouping
+from biglog.inference.detection.store import Grouped, LineStore
 from biglog.inference.detector import AnomalyDetector
 from biglog.inference.explain import Explanation, explain
 from biglog.inference.parse_files import content_starts

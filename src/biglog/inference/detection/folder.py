@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from biglog.data.kept_files import write_whole
 from biglog.errors import CheckpointError, InputError
-from biglog.inference.detect_alerts import MOST_LINES, Alert
-from biglog.inference.detect_groups import Grouping
+from biglog.inference.detection.alerts import MOST_LINES, Alert
+from biglog.inference.detection.groups import Grouping
 from biglog.inference.detector import AnomalyDetector
 from biglog.logs.masking import MASKING_VERSION
 from biglog.tasks.groups import Groups

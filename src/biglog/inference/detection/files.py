@@ -15,10 +15,10 @@ import polars as pl
 
 from biglog._version import __version__
 from biglog.errors import InputError
-from biglog.inference.detect_alerts import ROWS, Alert
-from biglog.inference.detect_groups import Grouping
-from biglog.inference.detect_store import NO_TIME, Grouped, LineStore
-from biglog.inference.detect_telling import MOST_TOLD, Scores, Teller, judge
+from biglog.inference.detection.alerts import ROWS, Alert
+from biglog.inference.detection.groups import Grouping
+from biglog.inference.detection.store import NO_TIME, Grouped, LineStore
+from biglog.inference.detection.telling import MOST_TOLD, Scores, Teller, judge
 from biglog.inference.detector import AnomalyDetector
 from biglog.logs.known_forms import KnownForms
 from biglog.logs.record import ReadReport, read_logs

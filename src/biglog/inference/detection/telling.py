@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from biglog.inference.detect_alerts import (
+from biglog.inference.detection.alerts import (
     MOST_LINES,
     Alert,
     AlertLine,
@@ -19,8 +19,8 @@ from biglog.inference.detect_alerts import (
     rows_of,
     told_of,
 )
-from biglog.inference.detect_groups import moment_of
-from biglog.inference.detect_store import Grouped, Kept, LineStore, Rows
+from biglog.inference.detection.groups import moment_of
+from biglog.inference.detection.store import Grouped, Kept, LineStore, Rows
 from biglog.inference.detector import AnomalyDetector
 from biglog.tasks.groups import Floats, Groups
 

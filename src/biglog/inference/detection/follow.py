@@ -7,9 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-from biglog.inference.detect_alerts import MOST_LINES, Alert, AlertLine, Told, told_of
-from biglog.inference.detect_store import LineStore
-from biglog.inference.detect_stream import DetectStream, Judged
+from biglog.inference.detection.alerts import MOST_LINES, Alert, AlertLine, Told, told_of
+from biglog.inference.detection.store import LineStore
+from biglog.inference.detection.stream import DetectStream, Judged
 from biglog.inference.detector import AnomalyDetector
 from biglog.inference.follow import Place, follow_records, wait_a_moment
 from biglog.tasks.groups import Groups

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from biglog.errors import InputError, OutputError
-from biglog.inference.detect_groups import Grouping
+from biglog.inference.detection.groups import Grouping
 from biglog.logs.known_forms import KnownForms
 from biglog.tasks.groups import Groups
 

@@ -16,8 +16,8 @@ import polars as pl
 
 from biglog.data.kept_files import write_whole
 from biglog.errors import CheckpointError, InputError
-from biglog.inference.detect_forms import MOST_FORMS, LineForms
-from biglog.inference.detect_groups import (
+from biglog.inference.detection.forms import MOST_FORMS, LineForms
+from biglog.inference.detection.groups import (
     Grouping,
     Line,
     OpenGroup,
