@@ -240,6 +240,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """
         folder = _folder(name_or_path, revision)
         fitted, config, arrays = load_detector(folder)
+        saved = arrays.get("encoder.probe")
+        if saved is None or "encoder" not in config:
+            raise CheckpointError(
+                "it does not say which encoder it was fitted with", where=folder, remedy="Save it again"
+            )
         own = encoder or LogEncoder.from_pretrained(
             None if config["encoder"] == DEFAULT_CHECKPOINT else config["encoder"]
         )
@@ -253,7 +258,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             seed=settings.seed,
         )
         loaded.detector_ = fitted
-        probe, saved = loaded._probe(), arrays["encoder.probe"]
+        probe = loaded._probe()
         if probe.shape != saved.shape or np.abs(probe - saved).max() > _PROBE_TOLERANCE:
             raise CheckpointError(
                 f"it was saved with another encoder ({config['encoder']}), not with {own.name}",

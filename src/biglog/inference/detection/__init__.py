@@ -1,1 +1,1 @@
-"""Detection on whole logs and on streams: lines to groups, and groups to alerts with the lines behind them."""
+"""Detection on whole logs and on streams: lines to groups, groups to alerts with the lines behind them."""

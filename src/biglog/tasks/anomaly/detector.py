@@ -17,6 +17,7 @@ from biglog.tasks.anomaly.features import PORTABLE
 from biglog.tasks.anomaly.known import Encode, KnownForms
 from biglog.tasks.anomaly.matching import Matching
 from biglog.tasks.anomaly.methods import SUPERVISED, make_method
+from biglog.tasks.anomaly.outliers import OUTLIERS
 from biglog.tasks.anomaly.proposing import UNLABELLED, spread
 from biglog.tasks.anomaly.view import Labels, Method, View
 from biglog.tasks.groups import Floats, Groups
@@ -153,36 +154,64 @@ class Detector:
     def updated(self, groups: Groups, encode: Encode, labels: Labels | None = None) -> Detector:
         """Learns on: groups come to those that are known; the threshold stays.
 
+        Methods whose scores have another scale whenever they are fitted get their threshold anew, from the
+        groups that were known before.
+
         Args:
             groups: Further groups, later than those before.
             encode: Embeds normal forms.
-            labels: As of `fit`; without them all are normal.
+            labels: 0 and 1 as of `fit`; without them all are normal.
+
+        Raises:
+            InputError: Labels are not one a group, or not 0 and 1.
         """
-        truth = checked(labels, len(groups), False)
+        truth = _told(labels, len(groups))
+        current = self._taken_back(groups.identities().filter(pl.Series(truth == 1)))
         if not self.settings.supervised:
             keep = truth == 0
             if not keep.any():
-                return self
+                return current
             groups, truth = groups.take(np.flatnonzero(keep)), truth[keep]
         more, times, told = _compressed(groups, truth)
+        learnt = current._joined_with(more, times, told, encode)
+        normal = more.take(np.flatnonzero(told == 0)) if (told == 0).any() else None
+        return learnt if normal is None else learnt._accepting(normal, encode)
+
+    def _taken_back(self, odd: pl.Series) -> Detector:
+        """Forgets normal groups that turned out to be none; what they taught goes when it is fitted next."""
+        stays = ~(self.kept.identities().is_in(odd.implode()).to_numpy() & (self.labels == 0))
+        rows = np.flatnonzero(stays)
+        accepted = self.accepted - set(odd.to_list())
+        if not len(odd) or not len(rows):
+            return replace(self, accepted=accepted)
+        kept = self.kept.take(rows)
+        return replace(self, accepted=accepted, kept=kept, times=self.times[rows], labels=self.labels[rows])
+
+    def _joined_with(
+        self, more: Groups, times: NDArray[np.int64], told: NDArray[np.int8], encode: Encode
+    ) -> Detector:
         joined, all_times, all_labels = _joined(
             (self.kept, self.times, self.labels), (more, times, told), MOST_KEPT
         )
         known = self.known.grown(joined, all_times, encode)
+        # New groups first: the threshold is calibrated on what comes last, which was known before.
+        order = np.roll(np.arange(len(joined)), len(joined) - len(self.kept))
+        rows = np.repeat(order, np.minimum(all_times[order], _MOST_REPEATED))
+        truth = all_labels[rows].astype(np.int64)
         # Exactly what was accepted is known now: a form is not read as another any more.
-        view = known.view(joined, encode)
-        rows = np.repeat(np.arange(len(joined)), np.minimum(all_times, _MOST_REPEATED))
-        method = _fitted(self.settings, view.take(rows), all_labels[rows].astype(np.int64))
-        learnt = replace(
+        method = _fitted(self.settings, known.view(joined, encode).take(rows), truth)
+        calibration = self.calibration
+        if self.settings.method in _SCALED_ANEW:
+            calibration = _calibrated(self.settings, joined.take(rows), encode, truth)
+        return replace(
             self,
             known=known,
             method=method,
+            calibration=calibration,
             kept=joined,
             times=all_times,
             labels=all_labels,
         )
-        normal = more.take(np.flatnonzero(told == 0)) if (told == 0).any() else None
-        return learnt if normal is None else learnt._accepting(normal, encode)
 
     def _accepting(self, groups: Groups, encode: Encode) -> Detector:
         """Remembers normal groups that the method alarms all the same: a user said so."""
@@ -240,6 +269,22 @@ _MOST_REPEATED: Final = 100
 """Beyond so many equal groups more of them say nothing new to a method that is fitted again."""
 
 
+_SCALED_ANEW: Final = frozenset({*OUTLIERS} - {"knn"})
+
+
+def _told(labels: Labels | None, groups: int) -> NDArray[np.int64]:
+    """Labels of groups to learn on from, which may all be of one class."""
+    if labels is None:
+        return np.zeros(groups, dtype=np.int64)
+    truth = np.asarray(labels).astype(np.int64)
+    if truth.shape != (groups,) or not np.isin(truth, (0, 1)).all():
+        raise InputError(
+            f"{truth.size} labels for {groups} groups, or labels that are not 0 and 1",
+            remedy="Give one label a group: 0 is normal, 1 is anomalous",
+        )
+    return truth
+
+
 def checked(labels: Labels | None, groups: int, supervised: bool) -> NDArray[np.int64]:
     """Checks labels; without them all groups are normal.
 
@@ -253,14 +298,7 @@ def checked(labels: Labels | None, groups: int, supervised: bool) -> NDArray[np.
     """
     if supervised:
         return two_classes(labels, groups).astype(np.int64)
-    if labels is None:
-        return np.zeros(groups, dtype=np.int64)
-    truth = np.asarray(labels).astype(np.int64)
-    if truth.shape != (groups,) or not np.isin(truth, (0, 1)).all():
-        raise InputError(
-            f"{truth.size} labels for {groups} groups, or labels that are not 0 and 1",
-            remedy="Give one label a group: 0 is normal, 1 is anomalous",
-        )
+    truth = _told(labels, groups)
     if truth.all():
         raise InputError(
             f"all {groups} groups are labelled anomalous", remedy="Give normal groups: they are learnt from"

@@ -17,6 +17,7 @@ from biglog.tasks.anomaly.sequences import (
     WORST_BITS,
     FormSpace,
     cut,
+    damped,
     fill,
     fitted,
     fixed_batches,
@@ -161,7 +162,7 @@ class MaskedLine:
             train(
                 network,
                 loss,
-                copies[pieces.owners],
+                damped(copies[pieces.owners]),
                 batch_size=self.batch_size,
                 steps=self.steps,
                 learning_rate=self.learning_rate,

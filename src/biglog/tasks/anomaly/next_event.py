@@ -16,6 +16,7 @@ from biglog.errors import InputError
 from biglog.tasks.anomaly.sequences import (
     WORST_BITS,
     FormSpace,
+    damped,
     fill,
     fitted,
     fixed_batches,
@@ -130,7 +131,7 @@ class NextEvent:
             train(
                 network,
                 loss,
-                counts,
+                damped(counts),
                 batch_size=self.batch_size,
                 steps=self.steps,
                 learning_rate=self.learning_rate,

@@ -162,34 +162,35 @@ def seeded(seed: int) -> Iterator[None]:
 def train(
     network: nn.Module,
     loss: Callable[[Ints], Tensor],
-    counts: Ints | Floats,
+    shares: Floats,
     *,
     batch_size: int,
     steps: int,
     learning_rate: float,
     seed: int,
+    done: Callable[[int], bool] = lambda step: False,
 ) -> None:
-    """Trains a network for a fixed number of steps, so that the cost does not grow with the log.
+    """Trains a network for a fixed number of steps at most, so that the cost does not grow with the log.
 
-    Distinct rows are drawn in proportion to the square root of how often they came: what normal groups do
-    rarely is normal too, and in proportion to the number itself it would hardly be seen. They are drawn and
-    not weighed, since weights make steps of very different length.
+    Rows are drawn by their shares and not weighed: weights make steps of very different length, and to bound
+    the length takes what is frequent for rarer than it is.
 
     Args:
         network: Put into evaluation mode afterwards.
         loss: Mean loss of some rows.
-        counts: How often each row came, shape (rows,).
+        shares: How often each row is drawn beside the others, shape (rows,).
         batch_size: Rows of a step.
         steps: Steps of Adam; the learning rate rises during the first twentieth and then falls to 0.
         learning_rate: The highest.
         seed: Of the draws.
+        done: Told after each step how many there were, says whether they are enough.
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(parameters, learning_rate)
     schedule = get_cosine_schedule_with_warmup(optimizer, steps // _WARM_UP, steps)
-    draw, ends = np.random.default_rng(seed), np.cumsum(np.sqrt(counts))
-    network.train()
-    for _ in range(steps):
+    draw, ends = np.random.default_rng(seed), np.cumsum(shares)
+    for step in range(1, steps + 1):
+        network.train()
         # One draw from each equal part of the rows, which varies less than as many from the whole.
         places = (np.arange(batch_size) + draw.random(batch_size)) / batch_size * ends[-1]
         rows = np.minimum(np.searchsorted(ends, places, side="right"), len(ends) - 1)
@@ -198,7 +199,18 @@ def train(
         nn.utils.clip_grad_norm_(parameters, _LARGEST_GRADIENT)
         optimizer.step()
         schedule.step()
-    network.eval()
+        network.eval()
+        if done(step):
+            break
+
+
+def damped(counts: Ints | Floats) -> Floats:
+    """Returns the square root of how often rows came, as shares to draw them by.
+
+    What normal groups do rarely is normal too, and drawn by the number itself it would hardly be seen.
+    """
+    shares: Floats = np.sqrt(counts)
+    return shares
 
 
 def normal_groups(view: View, labels: Labels | None) -> View:

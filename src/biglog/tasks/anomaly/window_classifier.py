@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, NamedTuple, Self
 
@@ -21,12 +21,14 @@ from biglog.errors import InputError
 from biglog.tasks.anomaly.classifiers import two_classes
 from biglog.tasks.anomaly.sequences import (
     cut,
+    damped,
     fill,
     fitted,
     fixed_batches,
     padded,
     seeded,
     state_of,
+    train,
 )
 from biglog.tasks.anomaly.view import Labels, State, View
 from biglog.tasks.groups import Floats, Groups, Ints
@@ -42,7 +44,7 @@ HELD_OUT: Final = 0.1
 _Embed = Callable[[Tensor], Tensor]
 """Codes of distinct forms, shape (forms,), to their embeddings, shape (forms, hidden)."""
 
-_LARGEST_GRADIENT = 1.0
+_CHECKS = 20
 _MOST_CHARACTERS = 32_768
 _FORMS_AT_ONCE = 64
 
@@ -50,7 +52,7 @@ _FORMS_AT_ONCE = 64
 class _Teaching(NamedTuple):
     """How a classifier is taught."""
 
-    epochs: int
+    steps: int
     patience: int
     batch_size: int
     learning_rate: float
@@ -58,11 +60,11 @@ class _Teaching(NamedTuple):
 
 
 class _Examples(NamedTuple):
-    """Distinct groups, the label of each, and what it counts for."""
+    """Distinct groups, the label of each, and its share."""
 
     groups: Groups
     labels: Tensor
-    weights: Tensor
+    shares: Floats
 
 
 @dataclass(eq=False)
@@ -81,10 +83,11 @@ class WindowClassifier:
         layers: Attention layers over the lines.
         heads: Their attention heads, or fewer where they do not divide the width.
         dropout: In training.
-        epochs: Most times that every distinct group is seen.
-        patience: Epochs without a better loss on the last tenth of the groups, after which training stops.
-        batch_size: Distinct groups of a step.
-        learning_rate: Of AdamW.
+        steps: Steps of training, at most.
+        patience: The loss on the last tenth of the groups is looked at twenty times; after so many without
+            a better one training stops. The best weights are kept.
+        batch_size: Groups of a step, as many of each class.
+        learning_rate: The highest.
         seed: Of weights, dropout and order.
 
     Raises:
@@ -96,8 +99,8 @@ class WindowClassifier:
     layers: int = 1
     heads: int = 4
     dropout: float = 0.1
-    epochs: int = 20
-    patience: int = 3
+    steps: int = 600
+    patience: int = 20
     batch_size: int = 32
     learning_rate: float = 1e-3
     seed: int = 0
@@ -120,7 +123,7 @@ class WindowClassifier:
             InputError: There are no labels, not one a group, or they are of one class.
         """
         truth = two_classes(labels, len(view))
-        teaching = _Teaching(self.epochs, self.patience, self.batch_size, self.learning_rate, self.seed)
+        teaching = _Teaching(self.steps, self.patience, self.batch_size, self.learning_rate, self.seed)
         with seeded(self.seed):
             model = self._make(view.vectors.shape[1])
             _teach(model, model, _lookup(view.vectors), view.groups, truth, teaching)
@@ -172,8 +175,8 @@ def adapt_window_classifier(
     adaptation: str = "lora",
     *,
     rank: int = 8,
-    epochs: int = 5,
-    patience: int = 2,
+    steps: int = 300,
+    patience: int = 20,
     batch_size: int = 8,
     learning_rate: float | None = None,
     seed: int = 0,
@@ -189,10 +192,10 @@ def adapt_window_classifier(
         adaptation: "lora": low-rank adapters in the encoder (Hu et al., "LoRA: Low-Rank Adaptation of Large
             Language Models", ICLR 2022), the head whole; "full": everything.
         rank: Of the adapters.
-        epochs: As of `WindowClassifier`.
+        steps: As of `WindowClassifier`.
         patience: As of `WindowClassifier`.
         batch_size: As of `WindowClassifier`.
-        learning_rate: Of AdamW; None takes that of `LEARNING_RATES`.
+        learning_rate: The highest; None takes that of `LEARNING_RATES`.
         seed: Of adapters, dropout and order.
 
     Returns:
@@ -214,7 +217,7 @@ def adapt_window_classifier(
     with seeded(seed):
         adapted = _with_adapters(model, rank) if adaptation == "lora" else model
         embed = _TokenReader(model, tokenizer, forms)
-        _teach(adapted, model, embed, groups, truth, _Teaching(epochs, patience, batch_size, rate, seed))
+        _teach(adapted, model, embed, groups, truth, _Teaching(steps, patience, batch_size, rate, seed))
     trained = sum(weight.numel() for weight in _trained(adapted))
     return adapted, trained / sum(weight.numel() for weight in adapted.parameters())
 
@@ -322,45 +325,58 @@ def _teach(
     """Trains until the loss on held-out groups gets no better, and keeps the weights that had the best."""
     learnt, held = _held_out(truth)
     examples = _examples(groups.take(learnt), truth[learnt])
+    best = _Best(trained, teaching.patience)
+
+    def loss(rows: Ints) -> Tensor:
+        laid = _oddest(trained, model, embed, examples.groups.take(rows))
+        return _loss(_margins(model, embed, *laid), examples.labels[rows])
+
     checks = _examples(groups.take(held), truth[held]) if len(held) else None
-    weights = _trained(trained)
-    optimizer = torch.optim.AdamW(weights, teaching.learning_rate)
-    best, kept, waited = math.inf, [weight.detach().clone() for weight in weights], 0
-    for batches in _epochs(len(examples.groups), teaching):
-        for batch in batches:
-            codes, present = _oddest(trained, model, embed, examples.groups.take(batch))
-            trained.train()
-            loss = _loss(_margins(model, embed, codes, present), examples, batch)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(weights, _LARGEST_GRADIENT)
-            optimizer.step()
-        trained.eval()
-        if checks is None:
-            continue
+
+    def done(step: int) -> bool:
+        if checks is None or step % max(1, teaching.steps // _CHECKS):
+            return False
         margins = torch.from_numpy(_group_margins(model, embed, checks.groups))
-        found = float(_loss(margins, checks, np.arange(len(margins))))
-        waited = 0 if found < best else waited + 1
-        if found < best:
-            best, kept = found, [weight.detach().clone() for weight in weights]
-        if waited >= teaching.patience:
-            break
-    trained.eval()
-    if checks is not None:
+        return best.told(float(_loss(margins, checks.labels, torch.from_numpy(checks.shares))))
+
+    train(
+        trained,
+        loss,
+        examples.shares,
+        batch_size=teaching.batch_size,
+        steps=teaching.steps,
+        learning_rate=teaching.learning_rate,
+        seed=teaching.seed,
+        done=done,
+    )
+    best.restore()
+
+
+class _Best:
+    """Remembers the weights of a model that had the least loss."""
+
+    def __init__(self, model: nn.Module, patience: int) -> None:
+        self._weights, self._patience = _trained(model), patience
+        self._kept: list[Tensor] | None = None
+        self._least, self._waited = math.inf, 0
+
+    def told(self, loss: float) -> bool:
+        """Takes a loss, and says whether too many were no better."""
+        self._waited += 1
+        if loss < self._least:
+            self._least, self._waited = loss, 0
+            self._kept = [weight.detach().clone() for weight in self._weights]
+        return self._waited >= self._patience
+
+    def restore(self) -> None:
+        """Gives the model the best weights back, if there was any loss."""
         with torch.no_grad():
-            for weight, before in zip(weights, kept, strict=True):
+            for weight, before in zip(self._weights, self._kept or self._weights, strict=True):
                 weight.copy_(before)
 
 
 def _trained(model: nn.Module) -> list[nn.Parameter]:
     return [weight for weight in model.parameters() if weight.requires_grad]
-
-
-def _epochs(rows: int, teaching: _Teaching) -> Iterator[list[Ints]]:
-    draw = np.random.default_rng(teaching.seed)
-    for _ in range(teaching.epochs):
-        starts = range(teaching.batch_size, rows, teaching.batch_size)
-        yield np.split(draw.permutation(rows), starts)
 
 
 def _oddest(
@@ -373,6 +389,7 @@ def _oddest(
     if len(many):
         trained.eval()
         margins, firsts = _piece_margins(model, embed, groups.take(many))
+        trained.train()
         ends = np.append(firsts[1:], len(margins))
         for group, first, end in zip(many, firsts, ends, strict=True):
             chosen[group] += int(margins[first:end].argmax())
@@ -403,16 +420,15 @@ def _classes(truth: Labels) -> list[Ints]:
 
 
 def _examples(groups: Groups, truth: Labels) -> _Examples:
-    """Equal groups with equal labels once, each class weighing as much as the other, 1 on average."""
+    """Equal groups with equal labels once, both classes with the same share in all."""
     _, place, _ = groups.distinct()
     _, first, counts = np.unique(place * 2 + truth, return_index=True, return_counts=True)
-    labels = truth[first]
-    shares = np.bincount(truth, minlength=2)[labels]
-    weights = counts / shares
-    weights = weights / weights.mean()
-    return _Examples(groups.take(first), torch.from_numpy(labels).double(), torch.from_numpy(weights))
+    labels, shares = truth[first], damped(counts)
+    shares = shares / np.bincount(labels, shares, minlength=2)[labels]
+    return _Examples(groups.take(first), torch.from_numpy(labels).double(), shares)
 
 
-def _loss(margins: Tensor, examples: _Examples, rows: Ints) -> Tensor:
-    labels, weights = examples.labels[rows], examples.weights[rows]
-    return functional.binary_cross_entropy_with_logits(margins.double(), labels, weights)
+def _loss(margins: Tensor, labels: Tensor, shares: Tensor | None = None) -> Tensor:
+    """Cross-entropy of the two classes, a mean by shares."""
+    losses = functional.binary_cross_entropy_with_logits(margins.double(), labels, reduction="none")
+    return losses.mean() if shares is None else (losses * shares).sum() / shares.sum()
