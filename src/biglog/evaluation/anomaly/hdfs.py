@@ -71,7 +71,7 @@ SUPERVISED: Final = (
     System("logistic regression of counts", Settings("logistic_regression", ("counts",))),
     System(f"{OURS}, logistic regression", Settings("logistic_regression", ("counts", "embeddings")), True),
     System(f"{OURS}, forest", Settings("forest", ("counts", "embeddings")), True),
-    System(f"{OURS}, window classifier (frozen encoder)", Settings("window_classifier"), True),
+    System(f"{OURS}, window classifier (frozen encoder)", Settings("window_classifier")),
 )
 """Methods that learn from labels."""
 

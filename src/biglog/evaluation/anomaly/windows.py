@@ -72,7 +72,7 @@ SUPERVISED: Final = (
     System("gradient boosting of counts", Settings("gradient_boosting", ("counts",), match_threshold=NEVER)),
     System(f"{OURS}, logistic regression", Settings("logistic_regression", ("counts", "embeddings")), True),
     System(f"{OURS}, forest", Settings("forest", ("counts", "embeddings", "severity")), True),
-    System(f"{OURS}, window classifier (frozen encoder)", Settings("window_classifier"), True),
+    System(f"{OURS}, window classifier (frozen encoder)", Settings("window_classifier")),
 )
 """Methods that learn from labels."""
 
