@@ -7,14 +7,17 @@ import pytest
 import torch
 from anomaly_views import EVENTS, REWORDED, SESSIONS, UNRELATED, texts, view
 from checkpoints import TINY
+from data_path import DATA, needs_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import PeftModel
 from safetensors.numpy import load, save
 from scipy.special import expit
+from sklearn.metrics import f1_score
 from transformers import AutoTokenizer
 
 from biglog.errors import InputError
+from biglog.evaluation.anomaly.sets import labelled_lines
 from biglog.tasks.anomaly import sequences
 from biglog.tasks.anomaly.view import State
 from biglog.tasks.anomaly.window_classifier import (
@@ -28,7 +31,7 @@ from modeling_biglog import BigLogForWindowClassification
 # The same lines in another order are anomalous: only their order can tell.
 NORMAL = texts(SESSIONS)
 REVERSED = [group[::-1] for group in NORMAL]
-SHORT = {"max_window_lines": 24, "epochs": 25, "patience": 25, "batch_size": 4, "dropout": 0.0}
+SHORT = {"max_window_lines": 24, "steps": 100, "batch_size": 8, "dropout": 0.0}
 GROUPS = [*NORMAL * 3, *REVERSED * 2]
 LABELS = np.repeat([0, 1], [3 * len(NORMAL), 2 * len(NORMAL)])
 ORDER = np.random.default_rng(0).permutation(len(GROUPS))
@@ -59,7 +62,7 @@ def test_a_seed_decides_and_nobody_elses_draws_change():
     again = WindowClassifier(**SHORT).fit(TRAIN, TRUTH)
     assert torch.equal(torch.rand(3), expected)
     assert np.array_equal(again.score(MIXED), fitted().score(MIXED))
-    other = WindowClassifier(**SHORT | {"epochs": 1}, seed=1).fit(TRAIN, TRUTH)
+    other = WindowClassifier(**SHORT | {"steps": 20}, seed=1).fit(TRAIN, TRUTH)
     assert not np.array_equal(other.score(MIXED), fitted().score(MIXED))
 
 
@@ -103,7 +106,7 @@ def test_long_groups_teach_by_their_oddest_piece():
     first, odd = EVENTS["5"], EVENTS["21"]
     groups, labels = [[first] * 8, [first] * 6 + [odd] * 2, [first] * 4] * 4, [0, 1, 0] * 4
     train = view(groups)
-    method = WindowClassifier(**SHORT | {"max_window_lines": 2, "epochs": 40}).fit(train, np.array(labels))
+    method = WindowClassifier(**SHORT | {"max_window_lines": 2}).fit(train, np.array(labels))
     clean, anomalous, piece, odd_piece = method.score(
         view([[first] * 20, [first] * 20 + [odd] * 2, [first] * 2, [odd] * 2], train)
     )
@@ -115,6 +118,23 @@ def test_a_rare_class_counts_as_much_as_the_frequent_one():
     train = view(groups)
     scores = WindowClassifier(**SHORT).fit(train, labels).score(train)
     assert scores[labels == 1].min() > 0.5 > scores[labels == 0].max()
+
+
+@needs_data
+def test_real_windows_of_few_sequences_in_bursts_are_told_apart():
+    # Of the last tenth two windows are anomalous, and some sequences came hundreds of times.
+    lines = labelled_lines(DATA, "BGL")
+    train, valid = lines.windows(20, 0, 60_000), lines.windows(20, 60_000, 80_000)
+    groups = [
+        [
+            [part.groups.forms[int(code)] for code in part.groups.sequence(row)]
+            for row in range(len(part.groups))
+        ]
+        for part in (train, valid)
+    ]
+    known = view(groups[0])
+    method = WindowClassifier(steps=100).fit(known, train.labels)
+    assert f1_score(valid.labels, method.score(view(groups[1], known)) > 0.5) > 0.9
 
 
 def test_training_stops_when_the_last_groups_are_judged_worse_and_the_best_weights_are_kept():
@@ -172,7 +192,7 @@ IS_WRONG = np.repeat([0, 1], 2 * len(NORMAL))
 def test_an_encoder_adapts_with_its_head(adaptation):
     model, tokenizer = tiny()
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    teaching = {"epochs": 30, "patience": 30, "batch_size": 4, "learning_rate": 3e-3}
+    teaching = {"steps": 100, "batch_size": 8, "learning_rate": 3e-3}
     adapted, share = adapt_window_classifier(
         model, tokenizer, WRONG.forms, WRONG, IS_WRONG, adaptation, **teaching
     )
@@ -194,7 +214,7 @@ def test_an_encoder_adapts_with_its_head(adaptation):
 
 
 def test_adapting_is_decided_by_its_seed_and_says_what_it_cannot_do():
-    teaching = {"epochs": 1, "seed": 3}
+    teaching = {"steps": 10, "seed": 3}
     runs = []
     for _ in range(2):
         model, tokenizer = tiny()

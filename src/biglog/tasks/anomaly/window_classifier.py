@@ -99,8 +99,8 @@ class WindowClassifier:
     layers: int = 1
     heads: int = 4
     dropout: float = 0.1
-    steps: int = 600
-    patience: int = 20
+    steps: int = 500
+    patience: int = 8
     batch_size: int = 32
     learning_rate: float = 1e-3
     seed: int = 0
@@ -176,7 +176,7 @@ def adapt_window_classifier(
     *,
     rank: int = 8,
     steps: int = 300,
-    patience: int = 20,
+    patience: int = 8,
     batch_size: int = 8,
     learning_rate: float | None = None,
     seed: int = 0,
