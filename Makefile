@@ -39,6 +39,7 @@ bench: $(DEV_READY) $(PEER)/.ready
 	$(RUN)python benchmarks/cold_embeddings.py
 	$(RUN)python benchmarks/training.py
 	$(RUN)python benchmarks/parsing.py
+	$(RUN)python benchmarks/detection.py
 	$(RUN)python tokenizer_training/compare.py
 	$(RUN)python benchmarks/coverage.py
 	$(RUN)python benchmarks/deduplication.py
