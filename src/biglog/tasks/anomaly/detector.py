@@ -17,7 +17,6 @@ from biglog.tasks.anomaly.features import PORTABLE
 from biglog.tasks.anomaly.known import Encode, KnownForms
 from biglog.tasks.anomaly.matching import Matching
 from biglog.tasks.anomaly.methods import SUPERVISED, make_method
-from biglog.tasks.anomaly.outliers import OUTLIERS
 from biglog.tasks.anomaly.proposing import UNLABELLED, spread
 from biglog.tasks.anomaly.view import Labels, Method, View
 from biglog.tasks.groups import Floats, Groups
@@ -269,7 +268,7 @@ _MOST_REPEATED: Final = 100
 """Beyond so many equal groups more of them say nothing new to a method that is fitted again."""
 
 
-_SCALED_ANEW: Final = frozenset({*OUTLIERS} - {"knn"})
+_SCALED_ANEW: Final = frozenset({"pca", "lof", "isolation_forest", "one_class_svm"})
 
 
 def _told(labels: Labels | None, groups: int) -> NDArray[np.int64]:

@@ -21,7 +21,6 @@ from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.neural_network import MLPRegressor
 from sklearn.svm import OneClassSVM
 
-from biglog.errors import InputError
 from biglog.tasks.anomaly.features import Features, Matrix
 from biglog.tasks.anomaly.view import Labels, State, View
 from biglog.tasks.groups import Floats
@@ -156,16 +155,6 @@ class OutlierMethod:
         method._features = Features.from_state(State(told, state.arrays))
         method._estimator = state.estimators["estimator"]
         return method
-
-
-def check_outlier(name: str) -> None:
-    """Checks the name of a detector.
-
-    Raises:
-        InputError: It is not known.
-    """
-    if name not in OUTLIERS:
-        raise InputError(f"{name!r} is no detector", remedy=f"Choose of {', '.join(OUTLIERS)}")
 
 
 def _flat(inverse: NDArray[np.intp]) -> NDArray[np.intp]:
