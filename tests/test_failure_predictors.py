@@ -187,5 +187,5 @@ def test_another_encoder_and_damaged_files_are_refused(table, tmp_path):
     config.write_text("{}")
     with pytest.raises(CheckpointError, match="schema"):
         FailurePredictor.from_pretrained(tmp_path, tiny_encoder())
-    with pytest.raises(CheckpointError, match="missing"):
+    with pytest.raises(CheckpointError, match="there is no such folder"):
         FailurePredictor.from_pretrained(tmp_path / "nowhere", tiny_encoder())

@@ -98,7 +98,7 @@ def test_what_cannot_be(logs, tmp_path, biglog):
     failed(fit(biglog, folder, model, "--by", "colour"), "cannot be told by 'colour'")
     failed(fit(biglog, folder, model, "--by", "component"), "no line is of a component that failed")
     failed(fit(biglog, folder, model, "--method", "oracle"), "no method 'oracle'")
-    failed(biglog("score", folder / "today.log", "--model", model), "is missing")
+    failed(biglog("score", folder / "today.log", "--model", model), "there is no such folder")
     failed(biglog("score", folder / "today.log", "--model", model, "--now", "noon"), "'noon'")
     nothing = tmp_path / "none.csv"
     nothing.write_text("when,component\n1,a\n")

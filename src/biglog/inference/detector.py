@@ -12,11 +12,10 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
 
-from biglog.checkpoints import DEFAULT_CHECKPOINT
-from biglog.checkpoints.finding import fetch_files
 from biglog.data.kept_files import write_whole
-from biglog.errors import CheckpointError, InputError
+from biglog.errors import InputError
 from biglog.inference.encoder import LogEncoder
+from biglog.inference.on_encoder import PROBE, OnEncoder, named_encoder, saved_folder
 from biglog.tasks.anomaly.detector import AUTO, Detector, Settings, Verdicts
 from biglog.tasks.anomaly.known import KnownForms
 from biglog.tasks.anomaly.methods import METHODS
@@ -38,17 +37,8 @@ SCHEMA: Final = pl.Schema(
 )
 """Columns of what `AnomalyDetector.detect` returns."""
 
-_PROBE: Final = (
-    "Connection from [IP] closed",
-    "generating core.[NUM]",
-    "failed to open [FILE]: no such file or directory",
-)
-"""Normal forms whose embeddings tell an encoder from another one."""
 
-_PROBE_TOLERANCE = 1e-3
-
-
-class AnomalyDetector(OutlierMixin, BaseEstimator):
+class AnomalyDetector(OnEncoder, OutlierMixin, BaseEstimator):
     """Detects anomalous groups of lines: sessions, or windows.
 
     Signs are scikit-learn's where the verbs are: `score_samples` and `decision_function` are lower for odder
@@ -220,7 +210,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             OutputError: It cannot be written.
         """
         record = {"encoder": self._encoder().name, "hidden_size": self._encoder().hidden_size}
-        save_detector(self._fitted(), Path(folder), record, {"encoder.probe": self._probe()})
+        save_detector(self._fitted(), Path(folder), record, {PROBE: self._probe()})
         card = _card(self._fitted(), self._encoder().name)
         write_whole(Path(folder) / "README.md", lambda to: to.write_text(card, encoding="utf-8"))
 
@@ -238,16 +228,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Raises:
             CheckpointError: It is missing or damaged, or the encoder is another one than it was saved with.
         """
-        folder = _folder(name_or_path, revision)
+        folder = saved_folder(name_or_path, (CONFIG, ARRAYS, ESTIMATORS), "detector", revision)
         fitted, config, arrays = load_detector(folder)
-        saved = arrays.get("encoder.probe")
-        if saved is None or "encoder" not in config:
-            raise CheckpointError(
-                "it does not say which encoder it was fitted with", where=folder, remedy="Save it again"
-            )
-        own = encoder or LogEncoder.from_pretrained(
-            None if config["encoder"] == DEFAULT_CHECKPOINT else config["encoder"]
-        )
+        own = named_encoder(config, arrays, encoder, folder)
         settings = fitted.settings
         loaded = cls(
             own,
@@ -258,25 +241,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             seed=settings.seed,
         )
         loaded.detector_ = fitted
-        probe = loaded._probe()
-        if probe.shape != saved.shape or np.abs(probe - saved).max() > _PROBE_TOLERANCE:
-            raise CheckpointError(
-                f"it was saved with another encoder ({config['encoder']}), not with {own.name}",
-                where=folder,
-                remedy="Give that encoder, or fit the detector again",
-            )
         return loaded
-
-    def _encoder(self) -> LogEncoder:
-        if self.encoder is None:
-            self.encoder = LogEncoder.from_pretrained()
-        return self.encoder
-
-    def _encode(self, forms: pl.Series) -> NDArray[np.float32]:
-        return self._encoder().encode_normal_forms(forms)
-
-    def _probe(self) -> NDArray[np.float32]:
-        return self._encoder().encode_normal_forms(list(_PROBE))
 
     def _fitted(self) -> Detector:
         if not hasattr(self, "detector_"):
@@ -286,20 +251,6 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
 def _labels(y: Labels | Sequence[int] | None) -> Labels | None:
     return None if y is None else np.asarray(y)
-
-
-def _folder(name_or_path: str | Path, revision: str | None) -> Path:
-    path = Path(name_or_path).expanduser()
-    if path.is_dir():
-        return path
-    text = str(name_or_path)
-    if isinstance(name_or_path, Path) or path.is_absolute() or text.startswith(".") or text.count("/") != 1:
-        raise CheckpointError(
-            "there is no such folder", where=path, remedy="Fit a detector and save it there first"
-        )
-    problem, remedy = "this repository holds no detector", "Give the id of a saved detector"
-    files = (CONFIG, ARRAYS)
-    return fetch_files(text, files, revision, missing=problem, remedy=remedy, optional=(ESTIMATORS,))
 
 
 def _card(detector: Detector, encoder: str) -> str:

@@ -13,9 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from biglog.checkpoints import DEFAULT_CHECKPOINT
 from biglog.errors import CheckpointError, InputError, OutputError
 from biglog.inference.encoder import LogEncoder
+from biglog.inference.on_encoder import PROBE, OnEncoder, named_encoder, saved_folder
 from biglog.logs.masking import MASKING_VERSION
 from biglog.tasks.anomaly.saving import read_files, write_files
 from biglog.tasks.anomaly.view import State
@@ -33,14 +33,6 @@ FILES: Final = ("predictor_config.json", "predictor.safetensors", "predictor.sko
 MAX_CAUSES: Final = 200
 """Events and components that are saved with a predictor, those that say most."""
 
-_PROBE: Final = (
-    "Connection from [IP] closed",
-    "generating core.[NUM]",
-    "failed to open [FILE]: no such file or directory",
-)
-"""Normal forms whose embeddings tell an encoder from another one."""
-
-_PROBE_TOLERANCE: Final = 1e-3
 _TIME: Final = pl.Datetime("us", "UTC")
 
 
@@ -58,7 +50,7 @@ class _Fitted:
     components: pl.DataFrame
 
 
-class FailurePredictor(ClassifierMixin, BaseEstimator):
+class FailurePredictor(OnEncoder, ClassifierMixin, BaseEstimator):
     """Predicts whether a component fails within a horizon.
 
     A history is either given as such, by a table with the columns of the table of failures (`group_id`,
@@ -314,7 +306,7 @@ class FailurePredictor(ClassifierMixin, BaseEstimator):
             "components": state.components.to_dict(as_series=False),
         }
         arrays = {f"predictor.{name}": array for name, array in inner.arrays.items()}
-        arrays |= {"encoder.probe": self._probe(), "known_failures": state.failures["time"].to_numpy()}
+        arrays |= {PROBE: self._probe(), "known_failures": state.failures["time"].to_numpy()}
         try:
             target.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -323,21 +315,22 @@ class FailurePredictor(ClassifierMixin, BaseEstimator):
         write_files(target, config, arrays, inner.estimators, FILES)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, encoder: LogEncoder | None = None) -> Self:
+    def from_pretrained(
+        cls, name_or_path: str | Path, encoder: LogEncoder | None = None, *, revision: str | None = None
+    ) -> Self:
         """Loads a predictor.
 
         Args:
-            folder: Where it was saved.
+            name_or_path: A folder, or a Hub id.
             encoder: Of lines; None is the one that the predictor names.
+            revision: Branch, tag or commit of a Hub repository.
 
         Raises:
             CheckpointError: It is missing or damaged, or the encoder is another one than it was saved with.
         """
-        place = Path(folder)
+        place = saved_folder(name_or_path, FILES, "predictor", revision)
         config, arrays, estimators = read_files(place, FILES, SCHEMA)
-        own = encoder or LogEncoder.from_pretrained(
-            None if config["encoder"] == DEFAULT_CHECKPOINT else config["encoder"]
-        )
+        own = named_encoder(config, arrays, encoder, place)
         try:
             loaded = cls(own, **config["settings"])
             loaded._state = _unpacked(config, arrays, estimators)
@@ -345,13 +338,6 @@ class FailurePredictor(ClassifierMixin, BaseEstimator):
             problem, remedy = f"the predictor cannot be loaded: {error!r}", "Fetch or save it again"
             raise CheckpointError(problem, where=place, remedy=remedy) from error
         loaded.classes_ = loaded._state.predictor.classes_
-        probe, saved = loaded._probe(), arrays["encoder.probe"]
-        if probe.shape != saved.shape or np.abs(probe - saved).max() > _PROBE_TOLERANCE:
-            raise CheckpointError(
-                f"it was saved with another encoder ({config['encoder']}), not with {own.name}",
-                where=place,
-                remedy="Give that encoder, or fit the predictor again",
-            )
         return loaded
 
     # -- inside --
@@ -370,17 +356,6 @@ class FailurePredictor(ClassifierMixin, BaseEstimator):
 
     def _settings(self) -> dict[str, Any]:
         return {name: value for name, value in self.get_params(deep=False).items() if name != "encoder"}
-
-    def _encoder(self) -> LogEncoder:
-        if self.encoder is None:
-            self.encoder = LogEncoder.from_pretrained()
-        return self.encoder
-
-    def _encode(self, forms: pl.Series) -> NDArray[np.float32]:
-        return self._encoder().encode_normal_forms(forms)
-
-    def _probe(self) -> NDArray[np.float32]:
-        return self._encoder().encode_normal_forms(list(_PROBE))
 
     def _fitted(self) -> _Fitted:
         if not hasattr(self, "_state"):
