@@ -1,6 +1,6 @@
 """What `biglog detect` found as one HTML file that needs nothing else: scores over time, alerts in context.
 
-Style, security policy and plotly.js are those of `biglog.report`.
+Style, security policy and plotly.js are those of `biglog.page`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from markupsafe import Markup
 from biglog.detect_terminal import headline, lede, score
 from biglog.inference.detection.alerts import Alert, AlertLine
 from biglog.inference.detection.files import Detection
-from biglog.report import _environment, _plotly, _policy, _read, _write
+from biglog.page import environment, plotly, policy, read, write
 from biglog.wording import Piece, duration, plural, shorten, text_pieces, visible
 
 MOST_ALERTS: Final = 200
@@ -48,17 +48,17 @@ def write_report(done: Detection, path: Path) -> None:
     Raises:
         OutputError: It cannot be written; nothing half-written stays behind.
     """
-    _write(path, render_report(done).encode())
+    write(path, render_report(done).encode())
 
 
 def render_report(done: Detection) -> str:
     """Returns the report's HTML."""
     drawn = figure(done)
-    plotly, packed = _plotly()
-    script = _read("detect_report.js")
+    source, packed = plotly()
+    script = read("figure.js")
     shown = done.alerts[:MOST_ALERTS]
     return (
-        _environment()
+        environment()
         .get_template("detect_report.html.j2")
         .render(
             d=done,
@@ -69,9 +69,9 @@ def render_report(done: Detection) -> str:
             timed=_timed(done),
             static_scores=static_path(done),
             plotly=Markup(packed),
-            style=Markup(f"{_read('report.css')}\n{_read('detect_report.css')}"),
+            style=Markup(f"{read('report.css')}\n{read('detect_report.css')}"),
             script=Markup(script),
-            policy=_policy([script, plotly]),
+            policy=policy([script, source]),
             pieces_of=line_pieces,
             three=score,
             SCORE_NOTE=SCORE_NOTE,

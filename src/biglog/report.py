@@ -9,32 +9,21 @@ stands in its place.
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import gzip
-import hashlib
 import math
-import os
-import re
-from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from biglog import wording
-from biglog.errors import OutputError
 from biglog.inference.analysis import Analysis, Event
+from biglog.page import environment, plotly, policy, read, write
 from biglog.timeline import figure, level_order, resample, stacked_paths
 
 SCHEMA = "biglog.analysis/1"
 PAGE_ROWS = 50
 SPARK_COLUMNS, SPARK_HEIGHT = 60, 20
-_UNBROKEN = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d)?|[\d.,]+ (%|[A-Za-z]+)")
-_TEMPLATES = Path(__file__).with_name("templates")
 
 
 def write_report(analysis: Analysis, path: Path) -> None:
@@ -51,16 +40,17 @@ def write_report(analysis: Analysis, path: Path) -> None:
         OutputError: The folder is missing, the path is a folder, or the system refuses the write (no
             permission, disk full); nothing half-written stays behind.
     """
-    _write(path, render_report(analysis).encode())
+    write(path, render_report(analysis).encode())
 
 
 def render_report(analysis: Analysis) -> str:
     """Return the report's HTML."""
     drawn = figure(analysis)
-    plotly, packed = _plotly() if drawn else ("", "")
-    style, script = (_read(name) for name in ("report.css", "report.js"))
+    source, packed = plotly() if drawn else ("", "")
+    style = read("report.css")
+    script = "\n\n".join([read("report.js"), read("figure.js")])
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             a=analysis,
@@ -69,7 +59,7 @@ def render_report(analysis: Analysis) -> str:
             plotly=Markup(packed),
             style=Markup(style),
             script=Markup(script),
-            policy=_policy([script, plotly] if plotly else [script]),
+            policy=policy([script, source] if source else [script]),
             page_rows=PAGE_ROWS,
             levels=level_order(analysis.level_counts),
             event_index={event.event_id: i for i, event in enumerate(analysis.events, start=1)},
@@ -130,74 +120,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     return value
-
-
-@cache
-def _read(name: str) -> str:
-    return (_TEMPLATES / name).read_text(encoding="utf-8").strip()
-
-
-@cache
-def _plotly() -> tuple[str, str]:
-    """Return the source of plotly.js, and the same packed by gzip and base64."""
-    # The import costs half a second: only where something is drawn.
-    from plotly.offline import get_plotlyjs
-
-    source = str(get_plotlyjs())
-    # A fixed time stamp keeps equal analyses equal byte for byte.
-    return source, base64.b64encode(gzip.compress(source.encode(), 6, mtime=0)).decode("ascii")
-
-
-def _policy(scripts: Sequence[str]) -> str:
-    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
-    # Plotly sets style attributes and inserts rules, and draws its export through data: images.
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    words = ("visible", "moment", "percent", "plural", "duration", "size", "score", "clip", "shorten")
-    environment.filters |= {name: getattr(wording, name) for name in words}
-    environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
-    environment.filters["line_end"] = lambda line: line.rstrip("\r\n")
-    environment.filters["unbroken"] = _unbroken
-    names = ("headline", "lede", "source_words", "burst_words", "alike_words", "severity_rank", "SEVERITIES")
-    pieces = ("template_pieces", "text_pieces", "line_pieces")
-    environment.globals |= {name: getattr(wording, name) for name in (*names, *pieces, "SCORE_NOTE")}
-    return environment
-
-
-def _unbroken(text: str) -> Markup:
-    """Keep times, and numbers with what they count, from being broken over two lines."""
-    return Markup(_UNBROKEN.sub(r'<span class="nowrap">\g<0></span>', str(escape(text))))
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        target = path.resolve()
-        if target.exists() and not (target.is_file() or target.is_dir()):
-            target.write_bytes(content)
-            return
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"the report cannot be written: {error.strerror or error}",
-            where=path,
-            remedy="Name a file in an existing folder that you may write to, on a disk with a few MB free",
-        ) from error

@@ -5,7 +5,7 @@ addEventListener("beforeprint", () => {
   for (const folded of document.querySelectorAll("details")) folded.open = true;
 });
 
-/* The scores: plotly.js is unpacked after the page has been shown, and takes its colours from the style sheet. */
+/* The figure: plotly.js is unpacked after the page has been shown, and takes its colours from the style sheet. */
 (async () => {
   const packed = document.getElementById("plotly");
   if (!packed || typeof DecompressionStream === "undefined") return;
@@ -27,7 +27,7 @@ addEventListener("beforeprint", () => {
     const { data, layout } = JSON.parse(source);
     for (const trace of data) {
       const own = colour(trace.meta.role);
-      trace.marker.color = own;
+      Object.assign(trace.marker, { color: own });
       if (trace.line) trace.line.color = own;
       if (trace.meta.role === "odd") trace.marker.line.color = colour("paper");
     }
@@ -38,7 +38,9 @@ addEventListener("beforeprint", () => {
       bordercolor: colour("ink"),
       font: { color: colour("paper"), size: 12, family: layout.font.family },
     };
-    layout.yaxis.gridcolor = colour("rule");
+    for (const [name, axis] of Object.entries(layout)) {
+      if (name.startsWith("yaxis") || name === "xaxis") axis.gridcolor = colour("rule");
+    }
     if (plot.clientWidth < 560) layout.xaxis.nticks = 4;
     return Plotly.react(plot, data, layout, { displayModeBar: false, responsive: true });
   }
@@ -47,7 +49,7 @@ addEventListener("beforeprint", () => {
   await paint();
   plot.classList.add("drawn");
   plot.on("plotly_click", ({ points: [point] }) => {
-    if (point.customdata) location.hash = `#alert-${point.customdata}`;
+    if (point.customdata) location.hash = `#${plot.dataset.rows}-${point.customdata}`;
   });
   for (const query of ["(prefers-color-scheme: dark)", "print"]) {
     matchMedia(query).addEventListener("change", paint);
