@@ -18,7 +18,7 @@ from biglog.tasks.anomaly.methods import (
     make_method,
     restore_method,
 )
-from biglog.tasks.anomaly.outliers import OUTLIERS, OutlierMethod, check_outlier
+from biglog.tasks.anomaly.outliers import OUTLIERS, OutlierMethod
 from biglog.tasks.groups import Groups
 
 # Methods that foretell lines have tests of their own: they are slow to learn.
@@ -196,8 +196,8 @@ def test_names_are_told_apart():
         assert method.ordered == (name in (*SEQUENCES, "window_classifier"))
     with pytest.raises(InputError, match=r"no method 'isolationforest'. Did you mean isolation_forest"):
         make_method("isolationforest")
-    with pytest.raises(InputError, match=r"'zzz' is no detector. Choose of knn, lof"):
-        check_outlier("zzz")
+    with pytest.raises(InputError, match=r"no method 'zzz'. Choose of .*\bknn, lof\b"):
+        make_method("zzz")
 
 
 def test_features_are_for_methods_that_take_them():

@@ -63,8 +63,9 @@ def make_method(name: str, features: Sequence[str] | None = None, seed: int = 0)
     if name in METHODS:
         method: Method = _torch_method(name)(seed=seed, **_AS_PUBLISHED.get(name, {}))
         return method
-    near = get_close_matches(name, METHODS, n=3) or METHODS
-    raise InputError(f"there is no method {name!r}", remedy=f"Did you mean {', '.join(near)}?")
+    near = ", ".join(get_close_matches(name, METHODS, n=3))
+    remedy = f"Did you mean {near}?" if near else f"Choose of {', '.join(METHODS)}"
+    raise InputError(f"there is no method {name!r}", remedy=remedy)
 
 
 def restore_method(name: str, state: State) -> Method:
