@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from biglog.data.rewording import reword_share
 from biglog.tasks.anomaly.known import KnownForms, unit
-from biglog.tasks.anomaly.matching import READ_ANEW, Matching, nearest_forms, nearest_known
+from biglog.tasks.anomaly.matching import CANDIDATES, READ_ANEW, Matching, candidates, nearest_known
 from biglog.tasks.groups import Groups
 
 KNOWN = list(EVENTS.values())
@@ -178,19 +178,42 @@ def test_likeness_is_a_share_and_grows_with_all_that_speaks_for_it(cosine, margi
     assert READ_ANEW.likeness(evidence)[0] == pytest.approx(READ_ANEW.likeness(evidence, np.zeros(1))[0])
 
 
-def test_the_nearest_is_that_of_a_plain_search():
+def test_candidates_are_those_of_a_plain_search():
     new, old = pl.Series(OTHERS), pl.Series(KNOWN)
     vectors, others = unit(mini(new)), unit(mini(old))
-    found = nearest_forms(new, vectors, old, others)
+    found = candidates(new, vectors, old, others)
+    assert found.index.shape == found.cosine.shape == (len(OTHERS), min(CANDIDATES, len(KNOWN)))
     for row, form in enumerate(OTHERS):
         products = others @ vectors[row]
         ranked = np.sort(products)[::-1]
-        assert products[found.index[row]] == pytest.approx(ranked[0], abs=1e-6)
-        assert found.cosine[row] == pytest.approx(ranked[0], abs=1e-6)
-        assert found.evidence[row, 1] == pytest.approx(ranked[0] - max(ranked[1], 0), abs=1e-6)
-        assert found.alike_in_trouble[row] == (form not in (UNRELATED, f"{EVENTS['9']} failed"))
+        np.testing.assert_allclose(products[found.index[row]], ranked[:CANDIDATES], atol=1e-6)
+        np.testing.assert_allclose(found.cosine[row], ranked[:CANDIDATES], atol=1e-6)
+        assert found.rest[row] == pytest.approx(max(ranked[CANDIDATES], 0), abs=1e-6)
+        assert set(found.alike_in_trouble[row]) == {form not in (UNRELATED, f"{EVENTS['9']} failed")}
     index, cosine = nearest_known(vectors, others)
-    assert np.array_equal(index, found.index)
-    assert np.array_equal(cosine, found.cosine)
-    words = nearest_forms(pl.Series(["a B [IP]"]), others[:1], pl.Series(["b x y z"]), others[:1])
-    assert words.evidence[0].tolist() == pytest.approx([1.0, 1.0, 1 / 3], abs=1e-6)
+    assert np.array_equal(index, found.index[:, 0])
+    assert np.array_equal(cosine, found.cosine[:, 0])
+
+
+def test_a_candidate_is_weighed_against_those_that_are_not_out_of_the_question():
+    old = unit(np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]))
+    found = candidates(pl.Series(["a B [IP]"]), old[:1], pl.Series(["b x y z", "a b", "c"]), old)
+    expected = [[1.0, 0.2, 1 / 3], [0.8, -0.2, 1.0], [0.0, -1.0, 0.0]]
+    np.testing.assert_allclose(found.evidence()[0], expected, atol=1e-6)
+    without = found.evidence(np.array([[True, False, False]]))[0]
+    np.testing.assert_allclose(without[1:], [[0.8, 0.8, 1.0], [0.0, -0.8, 0.0]], atol=1e-6)
+    alone = candidates(pl.Series(["a B [IP]"]), old[:1], pl.Series(["b x y z"]), old[:1])
+    np.testing.assert_allclose(alone.evidence()[0], [[1.0, 1.0, 1 / 3]], atol=1e-6)
+
+
+def test_a_form_that_most_groups_have_is_found_missing_before_a_nearer_one_that_few_have():
+    often = "[CODE] Receiving block [CODE] src: [CODE] dest: [CODE]"
+    seldom = "[CODE] Received block [CODE] src: [CODE] dest: [CODE] of size [CODE]"
+    training = [[often, KNOWN[0]]] * 99 + [[often, seldom, KNOWN[0]]]
+    known = KnownForms.of(Groups.of_forms(training), mini)
+    new = "[CODE] Getting block [CODE] src: [CODE] dest: [CODE] at this time"
+    cosines = dict(zip(known.forms, known.vectors @ unit(mini(pl.Series([new])))[0], strict=True))
+    assert cosines[seldom] > cosines[often]
+    assert one(known, [new, KNOWN[0]]) == [often, KNOWN[0]]
+    assert one(known, [new, often, KNOWN[0]]) == [seldom, often, KNOWN[0]]
+    assert one(known, [new, often, seldom]) == [new, often, seldom]

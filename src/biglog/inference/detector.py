@@ -70,7 +70,7 @@ class AnomalyDetector(OnEncoder, OutlierMixin, BaseEstimator):
         *,
         features: Sequence[str] | None = None,
         false_alarm_budget: float | None = None,
-        match_threshold: float = 0.5,
+        match_threshold: float = 0.3,
         seed: int = 0,
     ) -> None:
         self.encoder = encoder

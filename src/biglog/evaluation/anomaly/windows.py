@@ -18,13 +18,16 @@ from biglog.evaluation.anomaly.systems import (
     TRIVIAL,
     Embedders,
     System,
+    averaged,
     fitted,
     scored,
     table,
     words,
 )
-from biglog.metrics.detection import recall_by_label
+from biglog.metrics.detection import detection_score, recall_by_label
 from biglog.tasks.anomaly.detector import Settings
+from biglog.tasks.anomaly.evidence import word_severity
+from biglog.tasks.anomaly.suspects import LEAST_SEVERITY, taken_for_normal
 
 Say = Callable[[str], None]
 
@@ -64,6 +67,65 @@ def unsupervised(folder: Path, embedders: Embedders, seeds: Sequence[int], say: 
                 "systems": systems,
             }
     return found
+
+
+def unvouched(folder: Path, embedders: Embedders, seeds: Sequence[int], say: Say) -> dict[str, Any]:
+    """Scores what `biglog detect FILE` does: learn from the first half of a log as it is, judge the other.
+
+    The rule beside it knows no log: a window is an alert if a word of it speaks of trouble.
+
+    Args:
+        folder: The data.
+        embedders: Ours by domain and seed.
+        seeds: Of ours.
+        say: Is told what was done.
+    """
+    found: dict[str, Any] = {}
+    for domain in DOMAINS:
+        lines = sets.labelled_lines(folder, domain)
+        for size in SIZES:
+            every = lines.windows(size, 0, len(lines.forms))
+            half = len(every.labels) // 2
+            train, test = every.take(np.arange(half)), every.take(np.arange(half, len(every.labels)))
+            say(f"{domain}, windows of {size} lines, first half as it is")
+            systems = {"word of trouble": averaged([_by_words(test)])}
+            systems |= table(UNVOUCHED, seeds, _first_half(domain, train, test, embedders), say)
+            found[f"{domain}, windows of {size}"] = {
+                "set": sets.counted(test),
+                "learnt_from": sets.counted(train),
+                "systems": systems,
+            }
+    told = "learnt from the first half of the log with all alerts that are in it, no label given; other half"
+    return {"protocol": told, "cases": found}
+
+
+_SUSPECTS: Final = f"{OURS}, suspect windows not learnt from"
+
+UNVOUCHED: Final = (
+    TRIVIAL[0],
+    System(f"{OURS}, all learnt from", Settings("novelty"), True),
+    System(_SUSPECTS, Settings("novelty"), True),
+)
+"""What learns from a log that nobody has called normal."""
+
+
+def _first_half(
+    domain: str, train: Labelled, test: Labelled, embedders: Embedders
+) -> Callable[[System, int], dict[str, Any]]:
+    def run(system: System, seed: int) -> dict[str, Any]:
+        encode, groups = embedders.ours(domain, seed), train.groups
+        if system.name == _SUSPECTS:
+            groups, _ = taken_for_normal(groups, system.settings.method)
+        return scored(fitted(system, seed, groups, encode), test, encode) | {"learnt_from": len(groups)}
+
+    return run
+
+
+def _by_words(test: Labelled) -> dict[str, Any]:
+    severity = word_severity(test.groups.forms)[0][test.groups.codes]
+    worst = np.maximum.reduceat(severity, test.groups.offsets[:-1])
+    _, place = test.distinct
+    return detection_score(test.labels, worst, worst >= LEAST_SEVERITY, place).as_dict()
 
 
 SUPERVISED: Final = (

@@ -16,7 +16,7 @@ from biglog.data.rewording import reword_share
 from biglog.data.statements import read_statements
 from biglog.evaluation.anomaly.systems import OURS, Embedders, averaged, characters, words
 from biglog.tasks.anomaly.known import Encode, unit
-from biglog.tasks.anomaly.matching import Matching, nearest_forms
+from biglog.tasks.anomaly.matching import Matching, candidates
 from biglog.tasks.groups import Floats
 
 Say = Callable[[str], None]
@@ -29,7 +29,7 @@ _WORDY: Final = "[A-Za-z]{3}"
 
 @dataclass(frozen=True, eq=False)
 class _Pairs:
-    """Reworded and other statements of a project, each beside the nearest known one."""
+    """Reworded and other statements of a project, each beside the nearest known ones, nearest first."""
 
     evidence: Floats
     alike: NDArray[np.bool_]
@@ -88,21 +88,31 @@ def _pairs(forms: list[str], encode: Encode, seed: int) -> _Pairs:
     known, others = forms[: len(forms) // 2], forms[len(forms) // 2 :]
     wordings = reword_share(known, 1.0, seed)
     new = pl.Series([wordings[form] for form in known] + others, dtype=pl.String)
-    near = nearest_forms(new, unit(encode(new)), pl.Series(known), unit(encode(pl.Series(known))))
-    own = np.arange(len(new)) == near.index
-    return _Pairs(near.evidence, near.alike_in_trouble, own & (np.arange(len(new)) < len(known)))
+    near = candidates(new, unit(encode(new)), pl.Series(known), unit(encode(pl.Series(known))))
+    rows = np.arange(len(new))
+    own = (rows[:, None] == near.index) & (rows < len(known))[:, None]
+    return _Pairs(near.evidence(), near.alike_in_trouble, own)
 
 
 def _accuracy(projects: dict[str, _Pairs]) -> dict[str, Any]:
     shares, weights = [], []
     for left_out, asked in projects.items():
         taught = [pairs for name, pairs in projects.items() if name != left_out]
-        evidence = np.concatenate([pairs.evidence[pairs.alike] for pairs in taught])
-        same = np.concatenate([pairs.same[pairs.alike] for pairs in taught])
+        alike = [pairs.alike[:, 0] for pairs in taught]
+        evidence = np.concatenate([pairs.evidence[:, 0][a] for pairs, a in zip(taught, alike, strict=True)])
+        same = np.concatenate([pairs.same[:, 0][a] for pairs, a in zip(taught, alike, strict=True)])
         rule = LogisticRegression(C=100.0, max_iter=2000).fit(evidence, same)
-        said = (rule.predict(asked.evidence) == 1) & asked.alike
-        shares.append(float((said == asked.same).mean()))
+        shares.append(_right(rule, asked))
         weights.append([*rule.coef_[0].tolist(), float(rule.intercept_[0])])
     names = ("cosine", "margin", "overlap", "bias")
     means = dict(zip(names, map(float, np.mean(weights, axis=0)), strict=True))
     return {"accuracy": float(np.mean(shares)), "weights": means}
+
+
+def _right(rule: LogisticRegression, asked: _Pairs) -> float:
+    """Share of statements of which the likeliest known one is theirs, or none likely where there is none."""
+    likeness = rule.decision_function(asked.evidence.reshape(-1, 3)).reshape(asked.alike.shape)
+    likeness[~asked.alike] = -np.inf
+    best, rows = likeness.argmax(axis=1), np.arange(len(likeness))
+    said = likeness[rows, best] > 0
+    return float(np.where(said, asked.same[rows, best], ~asked.same.any(axis=1)).mean())

@@ -19,6 +19,7 @@ def anomaly(result: Result) -> str:
         "drift": _drift,
         "wording": _wording,
         "windows": _windows,
+        "unvouched": _unvouched,
         "windows_labels": _windows_labels,
         "hadoop": _hadoop,
         "transfer": _transfer,
@@ -122,6 +123,23 @@ def _windows(told: Mapping[str, Any]) -> list[str]:
         text = f"{case} lines: {one['protocol']} ({counts['anomalies']} of {counts['groups']:,} anomalous)."
         parts += [text, table([case, "F1", "distinct", *_HEADS], rows)]
     return parts
+
+
+def _unvouched(told: Mapping[str, Any]) -> list[str]:
+    cases = told["cases"]
+    names = list(next(iter(cases.values()))["systems"])
+    rows = [[name, *(_cell(one["systems"][name]["f1"]) for one in cases.values())] for name in names]
+    learnt = joined(
+        [
+            f"{case}: {one['learnt_from']['anomalies']:,} of {one['learnt_from']['groups']:,}"
+            for case, one in cases.items()
+        ]
+    )
+    text = (
+        f"A log that nobody has called normal, as `biglog detect FILE` takes it: {told['protocol']} judged. "
+        f"Anomalous windows in what is learnt from: {learnt}."
+    )
+    return [text, table(["F1", *cases], rows)]
 
 
 _FIGURES: Final = ("precision", "recall", "average_precision", "auroc")

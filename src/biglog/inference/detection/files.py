@@ -23,6 +23,7 @@ from biglog.inference.detector import AnomalyDetector
 from biglog.logs.known_forms import KnownForms
 from biglog.logs.record import ReadReport, read_logs
 from biglog.logs.sources.expand import SourceLike
+from biglog.tasks.anomaly.suspects import taken_for_normal
 from biglog.tasks.groups import Groups
 
 SCHEMA: Final = "biglog.detection/1"
@@ -112,7 +113,7 @@ def detect_files(
     Args:
         sources: What :func:`biglog.read_logs` takes.
         detector: One that was fitted; or one that was not, which is fitted on `train` or else on the first
-            half of the groups, and judges the others.
+            half of the groups, but for suspect ones (`biglog.tasks.anomaly.suspects`), and judges the others.
         grouping: Which lines are judged together.
         train: Logs of normal operation.
         layout: Header layout; None recognises it.
@@ -132,7 +133,7 @@ def detect_files(
         _stored(sources, store, read)
         seconds["read"] = time.perf_counter() - began
         grouped = store.grouped()
-        judged, fitted = _learnt(detector, grouped, learnt)
+        judged, fitted, suspect = _learnt(detector, grouped, learnt)
         seconds["learn"] = time.perf_counter() - began - sum(seconds.values())
         told = judge(detector, judged.groups)
         seconds["judge"] = time.perf_counter() - began - sum(seconds.values())
@@ -152,7 +153,7 @@ def detect_files(
         alerts,
         rows,
         _scores(judged, told),
-        tuple(_notes(store, fitted, rows, alerts)),
+        tuple(_notes(store, fitted, suspect, rows, alerts)),
         read.report,
         seconds,
     )
@@ -266,14 +267,18 @@ def _stored(sources: Sources, store: LineStore, read: _Read) -> LineStore:
 
 def _learnt(
     detector: AnomalyDetector, grouped: Grouped, learnt: LineStore | None
-) -> tuple[Grouped, Groups | None]:
-    """Fits a detector that is not; returns the groups to be judged, and those that it learnt from."""
+) -> tuple[Grouped, Groups | None, int]:
+    """Fits a detector that is not.
+
+    Returns:
+        The groups to be judged, those learnt from, and how many are suspect.
+    """
     if learnt is not None:
         groups = learnt.grouped().groups
         detector.fit(groups)
-        return grouped, groups
+        return grouped, groups, 0
     if hasattr(detector, "detector_"):
-        return grouped, None
+        return grouped, None, 0
     count = len(grouped.groups)
     cut = int(count * TRAIN_SHARE)
     if cut < 1:
@@ -281,9 +286,9 @@ def _learnt(
             "there is one group alone, and nothing to compare it with",
             remedy="Give normal logs by --train, a fitted detector by --model, or smaller groups",
         )
-    groups = grouped.groups.take(np.arange(cut))
+    groups, odd = taken_for_normal(grouped.groups.take(np.arange(cut)), detector.method)
     detector.fit(groups)
-    return grouped.take(np.arange(cut, count)), groups
+    return grouped.take(np.concatenate([odd, np.arange(cut, count)])), groups, len(odd)
 
 
 def _scores(judged: Grouped, told: Scores) -> pl.DataFrame:
@@ -301,11 +306,16 @@ def _scores(judged: Grouped, told: Scores) -> pl.DataFrame:
 
 
 def _notes(
-    store: LineStore, fitted: Groups | None, rows: pl.DataFrame, alerts: Sequence[Alert]
+    store: LineStore, fitted: Groups | None, suspect: int, rows: pl.DataFrame, alerts: Sequence[Alert]
 ) -> Iterator[str]:
     if store.lines_without_session:
         share = store.lines_without_session / store.lines
         yield f"{store.lines_without_session:,} lines ({share:.1%}) have no session and were not judged"
+    if suspect:
+        yield (
+            f"{suspect:,} groups of the first half speak of trouble in lines that most groups do without: "
+            "they were judged, not learnt from (--train takes a log that is normal)"
+        )
     if fitted is not None and len(fitted) < FEW_GROUPS:
         yield f"only {len(fitted):,} groups were learnt from: what is normal is hardly known"
     if len(rows) > MOST_TOLD:

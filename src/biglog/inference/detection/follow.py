@@ -12,6 +12,7 @@ from biglog.inference.detection.store import LineStore
 from biglog.inference.detection.stream import DetectStream, Judged
 from biglog.inference.detector import AnomalyDetector
 from biglog.inference.follow import Place, follow_records, wait_a_moment
+from biglog.tasks.anomaly.suspects import taken_for_normal
 from biglog.tasks.groups import Groups
 
 _MOST_TOLD = 1_000
@@ -80,7 +81,7 @@ class _Learning:
 
     def wait(self) -> bool:
         if not self.fitted and self._store.lines:
-            groups = self._store.grouped().groups
+            groups, _ = taken_for_normal(self._store.grouped().groups, self._detector.method)
             self._detector.fit(groups)
             if self._learnt is not None:
                 self._learnt(groups)

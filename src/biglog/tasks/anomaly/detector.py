@@ -53,7 +53,7 @@ class Settings:
     method: str = AUTO
     features: tuple[str, ...] | None = None
     false_alarm_budget: float | None = None
-    match_threshold: float = 0.5
+    match_threshold: float = 0.3
     seed: int = 0
 
     @property

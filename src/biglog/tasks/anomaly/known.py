@@ -11,7 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from biglog.tasks.anomaly.evidence import word_severity
-from biglog.tasks.anomaly.matching import READ_ANEW, Matching, nearest_forms
+from biglog.tasks.anomaly.matching import READ_ANEW, Matching, candidates
+from biglog.tasks.anomaly.reading import read_as
 from biglog.tasks.anomaly.view import View
 from biglog.tasks.groups import Floats, Groups
 
@@ -92,10 +93,11 @@ class KnownForms:
     def view(self, groups: Groups, encode: Encode) -> View:
         """Shows groups in known forms, new wordings read as what they were.
 
-        A new form is another wording of the nearest known one if `matching` finds them alike, if both or
-        neither of them speak of trouble, and if, in the group at hand, the known one is not there: a new
-        version of a message replaces the old one, and does not stand beside it. Of several that could be the
-        same, the nearest is. A known form that most groups have, and this one lacks, is looked for the more.
+        A new form is another wording of a known one, of the few nearest, if `matching` finds them alike, if
+        both or neither of them speak of trouble, and if, in the group at hand, the known one is not there: a
+        new version of a message replaces the old one, and does not stand beside it. Of several that could be
+        the same, the likeliest is. A known form that most groups have, and this one lacks, is looked for the
+        more (`biglog.tasks.anomaly.reading`).
 
         Args:
             groups: The groups.
@@ -109,13 +111,10 @@ class KnownForms:
             zeros = np.zeros(known)
             return View(recoded, known, self.vectors, zeros, self.groups_with, self.fitted, self.severities)
         vectors = unit(encode(new))
-        found = nearest_forms(new, vectors, self.forms, self.vectors)
-        distances = np.concatenate([np.zeros(known), np.maximum(0.0, 1.0 - found.cosine)])
-        share = np.asarray((self.groups_with[found.index] + 0.5) / (self.fitted + 1.0), dtype=np.float64)
-        likeness = self.matching.likeness(found.evidence, share)
-        same = (likeness >= self.matching.threshold) & found.alike_in_trouble
-        meant, cosine = np.where(same, found.index, -1), found.cosine
-        read = _read_as(recoded, known, meant, cosine)
+        found = candidates(new, vectors, self.forms, self.vectors)
+        distances = np.concatenate([np.zeros(known), np.maximum(0.0, 1.0 - found.cosine[:, 0])])
+        share = np.asarray((self.groups_with + 0.5) / (self.fitted + 1.0), dtype=np.float64)
+        read = read_as(recoded, known, found, share, self.matching)
         every = np.concatenate([self.vectors, vectors])
         severities = np.concatenate([self.severities, word_severity(new)[0]])
         return View(read, known, every, distances, self.groups_with, self.fitted, severities)
@@ -142,30 +141,3 @@ def _groups_with(groups: Groups, times: NDArray[np.int64]) -> NDArray[np.int64]:
     counts = groups.counts
     owners = np.repeat(times, np.diff(counts.indptr))
     return np.bincount(counts.indices, owners, minlength=len(groups.forms)).astype(np.int64)
-
-
-def _read_as(groups: Groups, known: int, meant: NDArray[np.intp], cosine: Floats) -> Groups:
-    """Groups in which new forms have the code of what they mean, where that is not in the group itself.
-
-    Args:
-        groups: In known forms and, behind them, new ones.
-        known: How many are known.
-        meant: For each new form the known one that it may be another wording of, or -1.
-        cosine: How near it is.
-    """
-    candidates = np.concatenate([np.zeros(known, dtype=bool), meant >= 0])
-    lines = np.flatnonzero(candidates[groups.codes])
-    if not len(lines):
-        return groups
-    owner, new = groups.owners[lines].astype(np.int64), groups.codes[lines] - known
-    width = len(groups.forms)
-    present = groups.counts
-    pairs, inverse = np.unique(owner * width + meant[new], return_inverse=True)
-    stands = np.asarray(present[pairs // width, pairs % width]).ravel() > 0
-    # Of the new forms that one group could read as the same, the nearest is.
-    best = np.full(len(pairs), -np.inf)
-    np.maximum.at(best, inverse, cosine[new])
-    read = ~stands[inverse] & (cosine[new] == best[inverse])
-    codes = groups.codes.copy()
-    codes[lines[read]] = meant[new[read]]
-    return Groups(groups.forms, codes, groups.offsets, groups.ids)

@@ -21,6 +21,9 @@ from biglog.tasks.groups import Floats
 
 Vectors = NDArray[np.float32]
 
+CANDIDATES: Final = 5
+"""Known forms that a new one may be another wording of: the nearest ones."""
+
 _WORD: Final = re.compile(r"[A-Za-z]+")
 _CHUNK: Final = 4096
 _LEAST_MISSING: Final = 0.01
@@ -31,28 +34,29 @@ class Matching:
     """The rule: likeness is the logistic function of a weighted sum, and from `threshold` on two are one.
 
     Attributes:
-        cosine: Weight of the cosine of the new form and its nearest known one.
-        margin: Weight of how much nearer that is than the next.
+        cosine: Weight of the cosine of the new form and a known one.
+        margin: Weight of how much nearer that is than the nearest other one; it may be less than 0.
         overlap: Weight of the share of words that the shorter of both has in common with the other.
         bias: What is added.
-        threshold: Likeness from which on the new form is read as the known one; above 1 never.
+        threshold: Likeness from which on the new form is read as the known one; above 1 never. It is
+            below even odds: another wording that is not read as one alarms whenever it comes from then on.
     """
 
     cosine: float = 4.2
     margin: float = 7.7
     overlap: float = 6.5
     bias: float = -9.2
-    threshold: float = 0.5
+    threshold: float = 0.3
 
     def likeness(self, evidence: Floats, share: Floats | None = None) -> Floats:
-        """Returns how likely forms are other wordings of their nearest known ones, shape (n,).
+        """Returns how likely forms are other wordings of known ones, shape (...).
 
         That a known form is missing where it should be speaks for the new one in its place: it misses surely
         if it was reworded, and else in as many groups as did without it before (Bayes' rule).
 
         Args:
-            evidence: As `Nearest.evidence`, shape (n, 3).
-            share: Share of the known groups that have the nearest known form, below 1, shape (n,).
+            evidence: As of `Candidates.evidence`, shape (..., 3).
+            share: Share of the known groups that have the known form, below 1, shape (...).
         """
         summed = evidence @ np.array([self.cosine, self.margin, self.overlap]) + self.bias
         if share is not None:
@@ -65,24 +69,49 @@ READ_ANEW: Final = Matching()
 
 
 @dataclass(frozen=True, eq=False)
-class Nearest:
-    """The nearest known form of each of some new ones.
+class Candidates:
+    """The nearest known forms of each of some new ones, nearest first: k of them, or as many as are known.
 
     Attributes:
-        index: Index of the known form, shape (n,).
-        cosine: Its cosine, shape (n,).
-        evidence: Cosine, margin and overlap (see `Matching`), shape (n, 3).
-        alike_in_trouble: Whether both or neither speak of trouble, shape (n,).
+        index: Indices of the known forms, shape (n, k).
+        cosine: Their cosines, shape (n, k).
+        rest: Cosine of the next one, at least 0, shape (n,).
+        overlap: Shares of words (see `Matching`), shape (n, k).
+        alike_in_trouble: Whether both or neither speak of trouble, shape (n, k).
     """
 
     index: NDArray[np.intp]
     cosine: Floats
-    evidence: Floats
+    rest: Floats
+    overlap: Floats
     alike_in_trouble: NDArray[np.bool_]
 
+    def take(self, rows: NDArray[np.integer]) -> Candidates:
+        """Returns those of some of the new forms."""
+        return Candidates(
+            self.index[rows],
+            self.cosine[rows],
+            self.rest[rows],
+            self.overlap[rows],
+            self.alike_in_trouble[rows],
+        )
 
-def nearest_forms(new: pl.Series, vectors: Vectors, known: pl.Series, known_vectors: Vectors) -> Nearest:
-    """Finds the nearest known form of each new one.
+    def evidence(self, out: NDArray[np.bool_] | None = None) -> Floats:
+        """Returns cosine, margin and overlap of each candidate, shape (n, k, 3).
+
+        Args:
+            out: Which candidates are out of the question, and so no rivals to the others, shape (n, k).
+        """
+        rivals = self.cosine if out is None else np.where(out, 0.0, self.cosine)
+        margins = np.empty_like(self.cosine)
+        for at in range(self.cosine.shape[1]):
+            others = np.delete(rivals, at, axis=1).max(axis=1, initial=0.0)
+            margins[:, at] = self.cosine[:, at] - np.maximum(self.rest, others)
+        return np.stack([self.cosine, margins, self.overlap], axis=2)
+
+
+def candidates(new: pl.Series, vectors: Vectors, known: pl.Series, known_vectors: Vectors) -> Candidates:
+    """Finds the known forms that new ones may be other wordings of.
 
     Args:
         new: New normal forms, dtype String, shape (n,).
@@ -90,13 +119,12 @@ def nearest_forms(new: pl.Series, vectors: Vectors, known: pl.Series, known_vect
         known: Known normal forms, shape (m,), m > 0.
         known_vectors: Their embeddings, of length 1, shape (m, hidden).
     """
-    index, cosine, second = _two_nearest(vectors, known_vectors)
-    others = known.gather(index)
-    overlap = _overlaps(new.to_list(), others.to_list())
-    trouble = word_severity(new)[0] > 0
-    alike: NDArray[np.bool_] = trouble == (word_severity(others)[0] > 0)
-    evidence = np.column_stack([cosine, np.maximum(cosine - second, 0.0), overlap])
-    return Nearest(index, cosine, evidence, alike)
+    index, cosine, rest = _nearest(vectors, known_vectors, CANDIDATES)
+    words, known_words = _words(new), _words(known)
+    pairs = ((words[row], known_words[at]) for row, found in enumerate(index.tolist()) for at in found)
+    overlap = np.array([len(a & b) / max(1, min(len(a), len(b))) for a, b in pairs]).reshape(index.shape)
+    trouble, known_trouble = word_severity(new)[0] > 0, word_severity(known)[0] > 0
+    return Candidates(index, cosine, rest, overlap, trouble[:, None] == known_trouble[index])
 
 
 def nearest_known(vectors: Vectors, known: Vectors) -> tuple[NDArray[np.intp], Floats]:
@@ -109,27 +137,26 @@ def nearest_known(vectors: Vectors, known: Vectors) -> tuple[NDArray[np.intp], F
     Returns:
         Its index and its cosine, each of shape (n,).
     """
-    return _two_nearest(vectors, known)[:2]
+    index, cosine, _ = _nearest(vectors, known, 1)
+    return index[:, 0], cosine[:, 0]
 
 
-def _two_nearest(vectors: Vectors, known: Vectors) -> tuple[NDArray[np.intp], Floats, Floats]:
-    """The nearest, its cosine, and the cosine of the next, at least 0."""
-    index, cosine, second = np.empty(len(vectors), np.intp), np.empty(len(vectors)), np.empty(len(vectors))
+def _nearest(vectors: Vectors, known: Vectors, most: int) -> tuple[NDArray[np.intp], Floats, Floats]:
+    """The nearest ones, nearest first, their cosines, and the cosine of the next, at least 0."""
+    width = min(most, len(known))
+    index, cosine = np.empty((len(vectors), width), np.intp), np.empty((len(vectors), width))
+    rest = np.empty(len(vectors))
     for start in range(0, len(vectors), _CHUNK):
         part = slice(start, start + _CHUNK)
         products = vectors[part] @ known.T
         rows = np.arange(len(products))
-        index[part] = best = products.argmax(axis=1)
-        cosine[part] = products[rows, best]
-        products[rows, best] = -1.0
-        second[part] = np.maximum(products.max(axis=1), 0.0)
-    return index, cosine, second
+        for at in range(width):
+            index[part, at] = best = products.argmax(axis=1)
+            cosine[part, at] = products[rows, best]
+            products[rows, best] = -1.0
+        rest[part] = np.maximum(products.max(axis=1), 0.0)
+    return index, cosine, rest
 
 
-def _overlaps(one: Sequence[str], other: Sequence[str]) -> Floats:
-    pairs = zip(map(_words, one), map(_words, other), strict=True)
-    return np.array([len(a & b) / max(1, min(len(a), len(b))) for a, b in pairs])
-
-
-def _words(text: str) -> set[str]:
-    return {word.lower() for word in _WORD.findall(text)}
+def _words(texts: pl.Series) -> Sequence[set[str]]:
+    return [{word.lower() for word in _WORD.findall(text)} for text in texts.to_list()]
