@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from biglog import LogParser
 from biglog.errors import InputError
-from biglog.inference.follow import Place, follow
+from biglog.inference.follow import Interrupts, Place, follow
 from biglog.tasks.parsing.template import Template
 
 LINES = [
@@ -159,3 +161,37 @@ def test_it_goes_on_where_it_stopped(path: Path) -> None:
     path.write_text(LINES[5])
     anew = pl.concat(follow(path, stream, wait=lambda: False, place=place))
     assert numbers(anew) == [1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_waits_until_what_was_read_has_been_used(path: Path, number: int) -> None:
+    path.write_text("".join(LINES[:3]) + LINES[3][:10])
+    place, stream, rows = Place(), LogParser.from_pretrained().stream(), []
+    before = signal.getsignal(number)
+
+    def interrupted() -> None:
+        with Interrupts() as interrupts:
+            for frame in follow(path, stream, wait=lambda: True, place=place, between=interrupts.check):
+                os.kill(os.getpid(), number)
+                rows.extend(numbers(frame))
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert signal.getsignal(number) is before
+    assert (rows, place.lines, place.offset) == ([1, 2, 3], 3, sum(map(len, LINES[:3])))
+    append(path, LINES[3][10:])()
+    assert numbers(pl.concat(follow(path, stream, wait=lambda: False, place=place))) == [4]
+
+
+def test_a_second_interrupt_comes_through_at_once() -> None:
+    reached = []
+
+    def interrupted() -> None:
+        with Interrupts():
+            for at in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+                reached.append(at)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert reached == [0]

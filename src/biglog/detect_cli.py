@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -310,6 +309,7 @@ def _follow(
     from biglog.data.row_files import STANDARD_OUTPUT
     from biglog.inference.detection.files import fit_files
     from biglog.inference.detection.follow import follow_alerts, last_alerts
+    from biglog.inference.follow import Interrupts
 
     if len(files) != 1 or files[0] == "-":
         raise InputError("--follow is for one file", remedy="For a pipe leave --follow out, and use --out -")
@@ -322,15 +322,21 @@ def _follow(
             fit_files(train, detector, grouping, layout=layout, progress=progress)
     stream, place = _stream(detector, grouping, state)
     saved, alerted = time.monotonic(), False
-    # A service is ended by this signal: its state is saved as at Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def between() -> None:
+        nonlocal saved
+        interrupts.check()
+        if time.monotonic() - saved > SAVE_SECONDS:
+            _save(stream, state, place)
+            saved = time.monotonic()
+
     try:
-        for alerts in follow_alerts(Path(files[0]), stream, layout=layout, place=place, learnt=_say_learnt):
-            alerted |= bool(alerts)
-            _tell_alerts(alerts, wanted)
-            if time.monotonic() - saved > SAVE_SECONDS:
-                _save(stream, state, place)
-                saved = time.monotonic()
+        with Interrupts() as interrupts:
+            for alerts in follow_alerts(
+                Path(files[0]), stream, layout=layout, place=place, learnt=_say_learnt, between=between
+            ):
+                alerted |= bool(alerts)
+                _tell_alerts(alerts, wanted)
     except KeyboardInterrupt:
         pass
     finally:

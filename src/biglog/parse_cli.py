@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from pathlib import Path
@@ -156,7 +155,7 @@ def _follow(
     files: list[str], stream: ParseStream, state: Path | None, layout: str | None, out: Path | None
 ) -> None:
     from biglog.data.row_files import STANDARD_OUTPUT, writing_rows
-    from biglog.inference.follow import Place, follow
+    from biglog.inference.follow import Interrupts, Place, follow
     from biglog.inference.parser import followed
 
     if len(files) != 1 or files[0] == "-":
@@ -166,16 +165,19 @@ def _follow(
     told: set[str] = set()
     place = Place() if state is None or not state.exists() else Place(**followed(state))
     saved = time.monotonic()
-    # A service is ended by this signal: its state is saved as at Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def between() -> None:
+        nonlocal saved
+        interrupts.check()
+        if time.monotonic() - saved > SAVE_SECONDS:
+            _save(stream, state, place)
+            saved = time.monotonic()
+
     try:
-        with writing_rows(STANDARD_OUTPUT) as write:
-            for frame in follow(Path(files[0]), stream, layout=layout, place=place):
+        with writing_rows(STANDARD_OUTPUT) as write, Interrupts() as interrupts:
+            for frame in follow(Path(files[0]), stream, layout=layout, place=place, between=between):
                 write(frame)
                 _print_aliases(stream, told)
-                if time.monotonic() - saved > SAVE_SECONDS:
-                    _save(stream, state, place)
-                    saved = time.monotonic()
     except KeyboardInterrupt:
         pass
     finally:

@@ -17,6 +17,7 @@ import numpy as np
 
 from biglog.errors import InputError
 from biglog.logs.masking import MASK_TOKENS
+from biglog.logs.trouble import DENIED, TROUBLE
 
 VARIABLE: Final = "<*>"
 
@@ -151,19 +152,8 @@ _SAYS: Final = re.compile("[A-Za-z]{2}")
 _TAIL: Final = 80
 """Characters at the end of a text in which a last parameter is looked for."""
 
-# The words of `biglog.tasks.anomaly.evidence`, which a test compares with these.
-_DENIED: Final = re.compile(
-    r"(?i)\b(?:no|0|without|zero) +(?:\w+ +)?(?:errors?|failures?|exceptions?|faults?)\b"
-    r"|\b(?:errors?|fail(?:ed|ures?))[=:] ?0\b"
-)
-_TROUBLE: Final = re.compile(
-    r"(?i)\b(?:fatal|panic\w*|oops|segfaults?|segmentation fault|core dump\w*|out of memory|oom-?kill\w*"
-    r"|emergency|errors?|errno|err|fail(?:ed|s|ing|ures?)?|\w*exceptions?|traceback|denied|refused"
-    r"|unreachable|corrupt\w*|crash(?:e[sd]|ing)?|abort\w*|unable|cannot|can't|could not|couldn't|invalid"
-    r"|illegal|lost|time[ds]? ?-?out|timeout|killed|break-?in|rejected|fault\w*|unavailable|unrecoverable"
-    r"|uncorrectable|dead|warn\w*|retry\w*|retries|deprecated|not found|missing|unexpected\w*|mismatch\w*"
-    r"|unknown|degraded|reset)\b"
-)
+_DENIED: Final = re.compile(DENIED)
+_TROUBLE: Final = re.compile(rf"(?i)\b(?:{'|'.join(words for _, words in TROUBLE)})\b")
 # Beside trouble, what says that something may not have gone well. Of the rest it can be said that it is but
 # information, and that it was done successfully.
 _DOUBT: Final = re.compile(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from types import FrameType
+from typing import Any, BinaryIO, Final, Self
 
 import polars as pl
 
@@ -36,6 +38,41 @@ class Place:
     lines: int = 0
 
 
+class Interrupts:
+    """Holds Ctrl-C and the signal that ends a service back to where no line is half done.
+
+    What was told and where the file was read to belong together: an interrupt between the two would have
+    lines judged twice, or never. A second one comes through at once.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[signal.Signals, Any] = {}
+        self._came = False
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._come)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _come(self, number: int, frame: FrameType | None) -> None:
+        if self._came:
+            raise KeyboardInterrupt
+        self._came = True
+
+    def check(self) -> None:
+        """Interrupts, if one came.
+
+        Raises:
+            KeyboardInterrupt: One came.
+        """
+        if self._came:
+            raise KeyboardInterrupt
+
+
 def follow(
     path: Path,
     stream: ParseStream,
@@ -43,6 +80,7 @@ def follow(
     layout: str | None = None,
     wait: Callable[[], bool] | None = None,
     place: Place | None = None,
+    between: Callable[[], None] | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Parses what a file has, and then what is appended to it.
 
@@ -52,6 +90,7 @@ def follow(
         layout: See `follow_records`.
         wait: See `follow_records`.
         place: See `follow_records`.
+        between: See `follow_records`.
 
     Yields:
         Rows: line_number, timestamp, level, content, event_id, template, parameters.
@@ -59,7 +98,7 @@ def follow(
     Raises:
         InputError: The file cannot be read.
     """
-    for frame in follow_records(path, layout=layout, wait=wait, place=place):
+    for frame in follow_records(path, layout=layout, wait=wait, place=place, between=between):
         parsed = stream.parse(frame["content"], content_starts(frame).to_numpy())
         head = frame.select("line_number", "timestamp", "level", "content")
         yield head.hstack(parsed.select("event_id", "template", "parameters"))
@@ -71,6 +110,7 @@ def follow_records(
     layout: str | None = None,
     wait: Callable[[], bool] | None = None,
     place: Place | None = None,
+    between: Callable[[], None] | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Reads what a file has, and then what is appended to it.
 
@@ -82,6 +122,7 @@ def follow_records(
         layout: Header layout; None recognises it on what the file has at first.
         wait: Called where there is nothing new; returns whether to go on. None waits `POLL_SECONDS`.
         place: Where to begin, if the file is still the one that it is of; it is moved on with every batch.
+        between: Called where all that was read has been used, and the place says so; may raise.
 
     Yields:
         Records, columns as `biglog.read_logs` gives them.
@@ -90,7 +131,7 @@ def follow_records(
         InputError: The file cannot be read.
     """
     place = place or Place()
-    for data in _chunks(path, wait or wait_a_moment, place):
+    for data in _chunks(path, wait or wait_a_moment, place, between or _go_on):
         reader = read_logs(io.BytesIO(data), layout=layout)
         for batch in reader:
             yield batch.frame.with_columns(pl.col("line_number") + place.lines)
@@ -104,17 +145,24 @@ def _sole(layout: str) -> str | None:
     return None if "+" in layout or layout in ("", "plain") else layout
 
 
+def _go_on() -> None:
+    pass
+
+
 def wait_a_moment() -> bool:
     """Waits `POLL_SECONDS`, and goes on."""
     time.sleep(POLL_SECONDS)
     return True
 
 
-def _chunks(path: Path, wait: Callable[[], bool], place: Place) -> Iterator[bytes]:
+def _chunks(
+    path: Path, wait: Callable[[], bool], place: Place, between: Callable[[], None]
+) -> Iterator[bytes]:
     """Whole lines as they come; the place moves on when they have been used."""
     file, rest = _opened(path, place), b""
     try:
         while True:
+            between()
             data = file.read(_CHUNK_BYTES)
             lines, end, rest = (rest + data).rpartition(b"\n")
             if end:

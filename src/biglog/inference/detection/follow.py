@@ -26,6 +26,7 @@ def follow_alerts(
     wait: Callable[[], bool] | None = None,
     place: Place | None = None,
     learnt: Callable[[Groups], None] | None = None,
+    between: Callable[[], None] | None = None,
 ) -> Iterator[list[Alert]]:
     """Judges what is appended to a file.
 
@@ -39,6 +40,7 @@ def follow_alerts(
         wait: Called where there is nothing new; returns whether to go on. None waits a moment.
         place: Where to begin, see `biglog.inference.follow.follow_records`.
         learnt: Called with the groups that were learnt from, once they were.
+        between: As of `follow_records`.
 
     Yields:
         For every batch of lines its alerts, often none; at the end those of the groups that were open.
@@ -48,7 +50,7 @@ def follow_alerts(
     """
     learning = _Learning(stream, wait or wait_a_moment, learnt)
     teller = _Teller(stream.detector)
-    for frame in follow_records(path, layout=layout, wait=learning.wait, place=place):
+    for frame in follow_records(path, layout=layout, wait=learning.wait, place=place, between=between):
         if learning.fitted:
             yield [
                 teller.alert(judged) for judged in stream.add(frame, source=str(path)) if judged.is_anomaly

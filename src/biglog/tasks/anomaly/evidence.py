@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from biglog.logs.trouble import DENIED, TROUBLE
+
 Floats = NDArray[np.float64]
 
 WEIGHTS = {"new": 0.7, "severity": 0.6, "rarity": 0.35, "isolation": 0.35, "burst": 0.25}
@@ -26,32 +28,6 @@ LEVEL_SEVERITY = {
 }
 """Severity of a header's level; of any other level, 0."""
 
-# Words that people write when something is wrong, by how wrong. `\b` keeps `terror` and `failover` out.
-_WORDS = (
-    (
-        0.9,
-        r"fatal|panic\w*|oops|segfaults?|segmentation fault|core dump\w*|out of memory"
-        r"|oom-?kill\w*|emergency",
-    ),
-    (
-        0.6,
-        r"errors?|errno|err|fail(?:ed|s|ing|ures?)?|\w*exceptions?|traceback|denied|refused|unreachable|corrupt\w*"
-        r"|crash(?:e[sd]|ing)?|abort\w*|unable|cannot|can't|could not|couldn't|invalid|illegal|lost"
-        r"|time[ds]? ?-?out|timeout|killed|break-?in|rejected|fault\w*|unavailable|unrecoverable"
-        r"|uncorrectable|dead",
-    ),
-    (
-        0.3,
-        r"warn\w*|retry\w*|retries|deprecated|not found|missing|unexpected\w*|mismatch\w*|unknown"
-        r"|degraded|reset",
-    ),
-)
-# "0 errors", "no error", "without failure" and "errors: 0" say that nothing is wrong.
-_DENIALS = (
-    r"(?i)\b(?:no|0|without|zero) +(?:\w+ +)?(?:errors?|failures?|exceptions?|faults?)\b"
-    r"|\b(?:errors?|fail(?:ed|ures?))[=:] ?0\b"
-)
-
 _COMMON_SHARE = 1e-4
 _FEW_COMMON = 5
 _CHUNK = 4096
@@ -66,10 +42,10 @@ def word_severity(texts: pl.Series) -> tuple[Floats, list[str]]:
     Returns:
         Severity, 0 to 1, shape (n,), and for each text the word that said so, or "".
     """
-    spoken = texts.str.replace_all(_DENIALS, " ")
+    spoken = texts.str.replace_all(DENIED, " ")
     severity = pl.Series("severity", np.zeros(len(texts)))
     word = pl.Series("word", [""] * len(texts), dtype=pl.String)
-    for weight, words in _WORDS:
+    for weight, words in TROUBLE:
         found = spoken.str.extract(rf"(?i)\b({words})\b", 1)
         first = found.is_not_null() & (severity == 0.0)
         severity = pl.Series("severity", np.where(first.to_numpy(), weight, severity.to_numpy()))
