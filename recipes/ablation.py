@@ -17,13 +17,13 @@ from pathlib import Path
 
 import polars as pl
 
+from biglog.data.run_facts import git_state, hardware, read_json, versions, write_json
 from biglog.data.statements import read_statements, split_statements
 from biglog.errors import BigLogError, InputError
 from biglog.evaluation.ablation import flat_probes, mean_of, read_plan
 from biglog.inference.encoder import LogEncoder
 from biglog.training.arguments import PretrainArguments
 from biglog.training.pretrain import pretrain
-from biglog.training.record import git_state, hardware, read_json, versions, write_json
 
 
 def measured(arguments: PretrainArguments, statements: pl.DataFrame) -> dict[str, object]:

@@ -14,6 +14,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from biglog.data.run_facts import git_state, hardware, versions, write_json
 from biglog.errors import BigLogError
 from biglog.evaluation.anomaly.running import PARTS, evaluate_anomaly
 from biglog.evaluation.anomaly.systems import Embedders
@@ -21,7 +22,6 @@ from biglog.evaluation.figures.page import read_result
 from biglog.inference.encoder import LogEncoder
 from biglog.tasks.anomaly.known import Encode
 from biglog.training.folds import folds
-from biglog.training.record import git_state, hardware, versions, write_json
 
 
 def _say(text: str) -> None:

@@ -14,11 +14,11 @@ import os
 import sys
 from pathlib import Path
 
+from biglog.data.run_facts import git_state, hardware, versions, write_json
 from biglog.errors import BigLogError
 from biglog.evaluation.figures.parsing import parsing
 from biglog.evaluation.parsing import GROUND_TRUTHS, evaluate_parsing
 from biglog.training.folds import folds
-from biglog.training.record import git_state, hardware, versions, write_json
 
 
 def _say(text: str) -> None:

@@ -14,13 +14,13 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from biglog.data.run_facts import git_state, hardware, read_json, versions, write_json
 from biglog.errors import BigLogError
 from biglog.evaluation.failure.running import PARTS, evaluate_failure
 from biglog.evaluation.figures.failure import failure
 from biglog.inference.encoder import LogEncoder
 from biglog.tasks.failure.histories import Encode
 from biglog.training.folds import folds
-from biglog.training.record import git_state, hardware, read_json, versions, write_json
 
 
 def main() -> int:

@@ -9,10 +9,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from biglog.data.run_facts import git_state, hardware, versions, write_json
 from biglog.errors import BigLogError
 from biglog.evaluation.cards import read_record
 from biglog.evaluation.left_out import gather
-from biglog.training.record import git_state, hardware, versions, write_json
 
 
 def main() -> int:

@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 
 from biglog.checkpoints import checkpoint_path
+from biglog.data.run_facts import git_state, hardware, versions, write_json
 from biglog.errors import BigLogError
 from biglog.evaluation.probes import running
 from biglog.evaluation.probes.rendering import render_probes
 from biglog.inference.encoder import LogEncoder
-from biglog.training.record import git_state, hardware, versions, write_json
 
 
 def system(name: str, given: str) -> running.System:

@@ -15,12 +15,12 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from biglog.data.run_facts import git_state
 from biglog.errors import BigLogError
 from biglog.evaluation.parsing import GROUND_TRUTHS, read_truth, statements_apart
 from biglog.logs.domains import DOMAINS
 from biglog.tasks.parsing.head import save_head
 from biglog.tasks.parsing.schooling import School
-from biglog.training.record import git_state
 
 
 def main() -> int:

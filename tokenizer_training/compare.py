@@ -10,10 +10,10 @@ import os
 import sys
 from pathlib import Path
 
+from biglog.data.run_facts import git_state, hardware, versions, write_json
 from biglog.errors import BigLogError
 from biglog.evaluation import tokenizers
 from biglog.logs.domains import DOMAINS
-from biglog.training.record import git_state, hardware, versions, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from biglog.data.collators import MaskedLanguageCollator, PackedRows
 from biglog.data.line_windows import MixedRows
+from biglog.data.run_facts import git_state, write_json
 from biglog.data.shard_stream import ShardedRows
 from biglog.training.arguments import PretrainArguments
 from biglog.training.attention import attend_in_float32
@@ -22,7 +23,7 @@ from biglog.training.initial import initial_model
 from biglog.training.joint import JointModel, joint_model, without_joint_heads
 from biglog.training.objectives import JointCollator
 from biglog.training.prepared import Prepared, prepare
-from biglog.training.record import Clock, git_state, write_json
+from biglog.training.record import Clock
 from biglog.training.run_folder import RunFolder
 from biglog.training.run_record import run_record
 from biglog.training.trackers import trackers

@@ -12,9 +12,10 @@ from pathlib import Path
 from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from biglog.data.run_facts import write_json
 from biglog.errors import CheckpointError, InputError, OutputError
 from biglog.training.arguments import PretrainArguments
-from biglog.training.record import Clock, write_json
+from biglog.training.record import Clock
 
 _FULL_DISK = ("PytorchStreamWriter", "inline_container", "iostream error")
 _RUN, _CLOCK, _RECORD, _UNLOGGED = "run.json", "clock.json", "record.json", "unlogged.json"

@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 from transformers import set_seed
 
+from biglog.data.run_facts import hardware, versions
 from biglog.logs.masking import MASKING_VERSION
 from biglog.training.arguments import PretrainArguments
 from biglog.training.prepared import Prepared
-from biglog.training.record import RECORD_SCHEMA, Clock, hardware, versions
+from biglog.training.record import RECORD_SCHEMA, Clock
 from biglog.training.trainer import PretrainingTrainer
 from modeling_biglog import BigLogForMaskedLM, BigLogForPreTraining
 
