@@ -1,12 +1,14 @@
 """Pretrains a BigLog model on raw logs.
 
 One process: `python recipes/pretrain_mlm.py --config recipes/configs/pretrain/mini.yaml`. Several devices:
-`torchrun --nproc_per_node 8 recipes/pretrain_mlm.py --config recipes/configs/pretrain/base.yaml`. Every
+`torchrun --nproc_per_node 8 recipes/pretrain_mlm.py --config recipes/configs/pretrain/base.yaml`, or
+`accelerate launch` with a file of recipes/configs/accelerate/, each of which shows its command. Every
 argument of `PretrainArguments` is a flag, and so are the names that the published script uses.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 from biglog.errors import BigLogError
@@ -21,6 +23,8 @@ def main(words: list[str]) -> int:
     except BigLogError as error:
         print(f"pretrain_mlm: {error}", file=sys.stderr)
         return 2
+    if int(os.environ.get("RANK", "0")):
+        return 0  # of several processes the first one tells
     average, training = record["evaluation"]["average_over_domains"], record["training"]
     used = f"{training['tokens']:,} tokens, {training['cpu_seconds']:.0f} CPU s"
     print(f"{record['name']}: {training['steps']} steps, {used}")
