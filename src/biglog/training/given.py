@@ -45,7 +45,7 @@ class RunArguments:
                 raise InputError(f"unknown argument {given!r}", where=where, remedy=remedy)
             if name in read:
                 raise InputError(f"{name} is given twice (once as {given!r})", where=where)
-            read[name] = _coerce(name, value, known[name], where)
+            read[name] = coerced(name, value, known[name], where)
         return cls(**read)
 
     @classmethod
