@@ -167,7 +167,7 @@ class ModelResults:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns it as JSON has it."""
-        return {"schema": SCHEMA} | asdict(self)
+        return {"schema": SCHEMA} | asdict(self) | {"results": [asdict(row) for row in self.results]}
 
 
 def write_results(path: Path, results: ModelResults) -> None:
