@@ -8,13 +8,16 @@ from pathlib import Path
 from biglog.evaluation.results import Figure, ModelResults, TaskResult, write_results
 
 BGL = {"anomaly/bgl/BGL_100k.log.gz": "41ec22b8"}
+ONE_CLASS = (
+    "one-class: learnt from normal windows of the first 14,600 lines; threshold of the method's own"
+)
 HOSTILE = '<img src=x onerror="window.owned=1"> | **[x](javascript:alert(1))** `'
 
 
 def row(task: str, main: str, *figures: tuple[str, float, float], **fields: object) -> TaskResult:
     """A row with three seeds; `figures` are name, mean and deviation."""
     metrics = {name: Figure(mean, sd, 3 if sd else 1) for name, mean, sd in figures}
-    given = {"split": "test", "protocol": "one-class", "ground_truth_version": "loghub", "data": BGL}
+    given = {"split": "test", "protocol": ONE_CLASS, "ground_truth_version": "alert column", "data": BGL}
     told = {"seeds": [0, 1, 2], "exposure": "none", "lines": 38_000, "wall_seconds": 4.5} | fields
     return TaskResult(task=task, task_version=1, metrics=metrics, main_metric=main, **given | told)
 

@@ -14,6 +14,7 @@ from leaderboard_samples import HOSTILE, models, write_models
 from biglog import cli
 from biglog.errors import InputError, OutputError
 from biglog.evaluation.leaderboard import collect, render_markdown
+from biglog.evaluation.leaderboard.describing import titles
 from biglog.evaluation.leaderboard.joining import template
 from biglog.evaluation.results import METRICS, parse_results
 from biglog.leaderboard_page import write_space
@@ -123,7 +124,7 @@ def test_the_command_writes_all_three(folder: Path, tmp_path: Path, monkeypatch,
     out, page, space = tmp_path / "L.md", tmp_path / "page" / "index.html", tmp_path / "space"
     assert run(monkeypatch, folder, "--out", out, "--html", page, "--space", space) == 0
     assert capsys.readouterr().out.splitlines() == [str(out), str(page), str(space)]
-    assert out.read_text(encoding="utf-8") == render_markdown(collect([folder]), tmp_path)
+    assert out.read_text(encoding="utf-8") == render_markdown(collect([folder]), tmp_path, titles())
     assert 'href="../' in page.read_text(encoding="utf-8")
 
 

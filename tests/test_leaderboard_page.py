@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from leaderboard_samples import HOSTILE, write_models
+from leaderboard_samples import HOSTILE, models, write_models
 from playwright.sync_api import Browser, expect, sync_playwright
 from test_report_browser import CHROMIUM, CONTRAST, FLAGS, WIDE, Visit
 
-from biglog.evaluation.leaderboard import collect
+from biglog.evaluation.leaderboard import Entry, collect, tables
 from biglog.leaderboard_page import render_page, write_page
 
-BGL = "#anomaly-bgl-windows-20-1-test-one-class-loghub"
-HDFS = "#parsing-hdfs-1-test-zero-shot-loghub-2-0"
+FOUND = tables([Entry(one) for one in models()])
+BGL, HDFS = (
+    next(f"#{table.slug}" for table in FOUND if table.task == task)
+    for task in ("anomaly/bgl-windows-20", "parsing/hdfs")
+)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +139,7 @@ def test_badges_marks_and_deviations_are_shown(visit) -> None:
         glance = v.page.locator(".glance li").first
         assert glance.locator(".dot").count() == 2
         # Fewer false alarms are better: the better one lies to the right.
-        alarms = v.page.locator(".glance li", has_text="bgl-in-time")
+        alarms = v.page.locator(".glance li", has_text="failure/bgl-in-time")
         left = [dot.evaluate("(e) => e.getBoundingClientRect().left") for dot in alarms.locator(".dot").all()]
         assert left[0] > left[1]
 

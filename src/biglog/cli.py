@@ -21,6 +21,8 @@ from biglog.detect_cli import detect
 from biglog.errors import BigLogError, InputError
 from biglog.explain_cli import EXAMPLE as EXPLAIN_EXAMPLE
 from biglog.explain_cli import explain
+from biglog.leaderboard_cli import EXAMPLE as LEADERBOARD_EXAMPLE
+from biglog.leaderboard_cli import leaderboard
 from biglog.parse_cli import EXAMPLE as PARSE_EXAMPLE
 from biglog.parse_cli import parse
 from biglog.predict_cli import app as predict_app
@@ -128,6 +130,7 @@ app.command(epilog=PARSE_EXAMPLE)(parse)
 app.command(epilog=DETECT_EXAMPLE)(detect)
 app.command(epilog=EXPLAIN_EXAMPLE)(explain)
 app.add_typer(predict_app, name="predict")
+app.command(epilog=LEADERBOARD_EXAMPLE)(leaderboard)
 
 
 @app.command(epilog="Example: biglog read 'logs/*.gz' --merge --join --out lines.parquet")

@@ -105,33 +105,33 @@ class Glance(NamedTuple):
     ahead: bool
 
 
-def write_page(entries: Sequence[Entry], path: Path, descriptions: Mapping[str, str] | None = None) -> None:
+def write_page(entries: Sequence[Entry], path: Path, titles: Mapping[str, str] | None = None) -> None:
     """Writes the page.
 
     Args:
         entries: Results of models.
         path: Where to write; its folder is made. An existing file is replaced.
-        descriptions: What a task asks, by its identifier, for those that are known.
+        titles: What tasks are called, by their identifiers, for those that are known.
 
     Raises:
         InputError: Two models have the same name.
         OutputError: It cannot be written; nothing half-written stays behind.
     """
-    text = render_page(entries, path.parent, descriptions)
+    text = render_page(entries, path.parent, titles)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write(path, text.encode())
 
 
 def write_space(
-    entries: Sequence[Entry], folder: Path, descriptions: Mapping[str, str] | None = None
+    entries: Sequence[Entry], folder: Path, titles: Mapping[str, str] | None = None
 ) -> list[Path]:
     """Writes a folder that is a static Space: card, page, data, and a copy of each result file.
 
     Args:
         entries: Results of models.
         folder: Where to; it may exist if it is empty or holds an earlier such folder.
-        descriptions: What a task asks, by its identifier, for those that are known.
+        titles: What tasks are called, by their identifiers, for those that are known.
 
     Returns:
         The files written.
@@ -147,19 +147,19 @@ def write_space(
         found = tables(moved)
         card = _FRONT_MATTER.format(title=f"BigLog {words.TITLE.lower()}", lede=words.lede(found))
         (stage / CARD).write_text(card, encoding="utf-8")
-        (stage / PAGE).write_text(render_page(moved, stage, descriptions), encoding="utf-8")
+        (stage / PAGE).write_text(render_page(moved, stage, titles), encoding="utf-8")
         told = json.dumps(board(moved, stage), indent=1, ensure_ascii=False)
         (stage / DATA).write_text(told + "\n", encoding="utf-8")
         return _settle(stage, target)
 
 
-def render_page(entries: Sequence[Entry], folder: Path, descriptions: Mapping[str, str] | None = None) -> str:
+def render_page(entries: Sequence[Entry], folder: Path, titles: Mapping[str, str] | None = None) -> str:
     """Returns the page's HTML.
 
     Args:
         entries: Results of models.
         folder: Where it will lie: links to result files are relative to it.
-        descriptions: What a task asks, by its identifier, for those that are known.
+        titles: What tasks are called, by their identifiers, for those that are known.
 
     Raises:
         InputError: Two models have the same name.
@@ -175,7 +175,7 @@ def render_page(entries: Sequence[Entry], folder: Path, descriptions: Mapping[st
             families=[(name, list(some)) for name, some in groupby(found, key=lambda one: one.family)],
             tables=found,
             choices=choices(found),
-            descriptions=descriptions or {},
+            titles=titles or {},
             w=words,
             overview=overview,
             scale=scale,

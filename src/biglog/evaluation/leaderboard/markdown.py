@@ -21,28 +21,26 @@ HEAD: Final = "<!-- Written by `biglog leaderboard`; every figure is from a resu
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]#])")
 
 
-def write_markdown(
-    entries: Sequence[Entry], path: Path, descriptions: Mapping[str, str] | None = None
-) -> None:
+def write_markdown(entries: Sequence[Entry], path: Path, titles: Mapping[str, str] | None = None) -> None:
     """Writes the leaderboard.
 
     Args:
         entries: Results of models.
         path: Where to write; its folder is there. An existing file is replaced.
-        descriptions: As of `render_markdown`.
+        titles: As of `render_markdown`.
 
     Raises:
         InputError: Two models have the same name.
         OutputError: It cannot be written; nothing half-written stays behind.
     """
-    text = render_markdown(entries, path.parent, descriptions)
+    text = render_markdown(entries, path.parent, titles)
     write_whole(path, lambda to: to.write_text(text, encoding="utf-8"))
 
 
 def render_markdown(
     entries: Sequence[Entry],
     folder: Path,
-    descriptions: Mapping[str, str] | None = None,
+    titles: Mapping[str, str] | None = None,
     *,
     joining: bool = True,
 ) -> str:
@@ -51,7 +49,7 @@ def render_markdown(
     Args:
         entries: Results of models.
         folder: Where the text will lie: links to result files are relative to it.
-        descriptions: What a task asks, by its identifier, for those that are known.
+        titles: What tasks are called, by their identifiers, for those that are known.
         joining: Whether it says how to add a model.
 
     Raises:
@@ -60,11 +58,11 @@ def render_markdown(
     found = tables(entries)
     parts = [HEAD, "", f"# {say.TITLE}", "", say.lede(found), ""]
     parts += [f"- {line}" for line in say.READING]
-    parts += ["", "## Overview", "", _overview(found), ""]
+    parts += ["", "## Overview", "", _overview(found, titles or {}), ""]
     for family, some in groupby(found, key=lambda one: one.family):
         parts += [f"## {family.capitalize()}", ""]
         for one in some:
-            parts += [_table(one, folder, (descriptions or {}).get(one.task, "")), ""]
+            parts += [_table(one, folder, titles or {}), ""]
     return "\n".join([*parts, section()] if joining else parts)
 
 
@@ -80,7 +78,7 @@ def link_of(entry: Entry, folder: Path) -> str:
     return Path(os.path.relpath(entry.path, folder.resolve())).as_posix()
 
 
-def _overview(found: list[Table]) -> str:
+def _overview(found: list[Table], titles: Mapping[str, str]) -> str:
     """A row a table: who is the best, and the best baseline beside it."""
     rows = []
     for table in found:
@@ -89,8 +87,7 @@ def _overview(found: list[Table]) -> str:
         trivial = next((row for row in ranked if row.is_baseline), None)
         rows.append(
             (
-                f"[{_plain(table.task)}](#{table.slug})",
-                _plain(table.key[3]),
+                f"[{_plain(titles.get(table.task, table.task))}](#{table.slug})",
                 say.metric_words(table.main_metric) + " " + say.arrow(table.main_metric),
                 ", ".join(_plain(row.model.name) for row in first),
                 say.cell(first[0], table.main_metric) if first else "",
@@ -98,11 +95,11 @@ def _overview(found: list[Table]) -> str:
                 "" if trivial is None else say.cell(trivial, table.main_metric),
             )
         )
-    head = ("task", "protocol", "metric", "first", "figure", "best baseline", "figure")
-    return grid(head, rows, texts=4)
+    head = ("task", "metric", "first", "figure", "best baseline", "figure")
+    return grid(head, rows, texts=3)
 
 
-def _table(table: Table, folder: Path, description: str) -> str:
+def _table(table: Table, folder: Path, titles: Mapping[str, str]) -> str:
     _, version, split, protocol, truth = table.key
     head = [
         "rank",
@@ -114,11 +111,15 @@ def _table(table: Table, folder: Path, description: str) -> str:
     ]
     rows = [_row(table, row, folder) for row in table.rows]
     split, protocol, truth = map(_plain, (split, protocol, truth))
-    told = f"Version {version}, split {split}, protocol {protocol}, ground truth {truth}."
+    told = [
+        f"- Task: `{table.task}`, version {version}",
+        f"- Split: {split}",
+        f"- Protocol: {protocol}",
+        f"- Ground truth: {truth}",
+    ]
     notes = [f"- {_plain(row.model.name)}: {say.level_words(row)}." for row in table.rows if not row.rank]
-    lines = [f'<a id="{table.slug}"></a>', "", f"### {_plain(table.task)}", ""]
-    lines += [_plain(description), ""] if description else []
-    lines += [told, "", grid(head, rows, texts=2)]
+    lines = [f'<a id="{table.slug}"></a>', "", f"### {_plain(titles.get(table.task, table.task))}", ""]
+    lines += [*told, "", grid(head, rows, texts=2)]
     return "\n".join([*lines, *(["", *notes] if notes else [])])
 
 

@@ -8,8 +8,8 @@ they do not differ from.
 
 from __future__ import annotations
 
+import hashlib
 import math
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ PLACES: Final[Mapping[str, int]] = {"false_alarms_per_day": 2}
 """Decimals of a metric as printed, 3 of any other."""
 
 OTHER_DATA: Final = "measured on other data: a checksum differs"
+TEST_SEEN: Final = "pretraining saw lines of the test"
 NO_FIGURE: Final = "has no figure of the metric that ranks here"
 
 
@@ -108,8 +109,7 @@ def tables(entries: Sequence[Entry]) -> list[Table]:
     for entry in entries:
         for result in entry.results.results:
             groups.setdefault(result.comparable, []).append(Row(entry, result))
-    slugs: Counter[str] = Counter()
-    return [_table(key, groups[key], slugs) for key in sorted(groups)]
+    return [_table(key, groups[key]) for key in sorted(groups)]
 
 
 def shown(metric: str, figure: Figure) -> str:
@@ -122,7 +122,7 @@ def worth(metric: str, figure: Figure) -> float:
     return -figure.mean if METRICS[metric].higher_is_better else figure.mean
 
 
-def _table(key: tuple[str, int, str, str, str], rows: list[Row], slugs: Counter[str]) -> Table:
+def _table(key: tuple[str, int, str, str, str], rows: list[Row]) -> Table:
     main = _main_metric(rows)
     reasons = _unranked(rows, main)
     ranked = [row for row, reason in zip(rows, reasons, strict=True) if not reason]
@@ -133,14 +133,14 @@ def _table(key: tuple[str, int, str, str, str], rows: list[Row], slugs: Counter[
     ]
     names = {name for row in rows for name in row.result.metrics} - {main}
     ordered = (main, *(name for name in METRICS if name in names))
-    slug = re.sub(r"[^a-z0-9]+", "-", "-".join(map(str, key)).lower()).strip("-")
-    slugs[slug] += 1
+    # Protocols are sentences: the address keeps the task, and a checksum of the rest.
+    rest = hashlib.sha256("\n".join(key[2:]).encode()).hexdigest()[:8]
     return Table(
         key,
         main,
         ordered,
         (*_ranked(ranked, main), *sorted(others, key=lambda row: row.model.name)),
-        slug if slugs[slug] == 1 else f"{slug}-{slugs[slug]}",
+        f"{key[0].replace('/', '-')}-v{key[1]}-{rest}",
     )
 
 
@@ -162,6 +162,8 @@ def _unranked(rows: Sequence[Row], main: str) -> list[str]:
         if main not in row.result.metrics
         else OTHER_DATA
         if any(usual[path] != checksum for path, checksum in row.result.data.items())
+        else TEST_SEEN
+        if row.result.exposure == "test"
         else ""
         for row in rows
     ]

@@ -25,6 +25,7 @@ EXPOSURE_WORDS: Final[Mapping[str, str]] = {
     "none": "none on logs",
     "left_out": "domain left out",
     "seen": "domain seen",
+    "test": "test seen",
 }
 """Badges: what pretraining saw of the task's domains."""
 
@@ -32,6 +33,7 @@ EXPOSURE_MEANINGS: Final[Mapping[str, str]] = {
     "none": "the model has no pretraining on logs",
     "left_out": "pretraining saw no log of the task's domains",
     "seen": "pretraining saw other lines of the task's domains, never those of the test",
+    "test": "pretraining saw lines of the test: not ranked",
 }
 
 KIND_WORDS: Final[Mapping[str, str]] = {"encoder": "encoder", "baseline": "baseline", "system": "system"}
