@@ -19,6 +19,8 @@ from biglog.datasets_cli import app as datasets_app
 from biglog.detect_cli import EXAMPLE as DETECT_EXAMPLE
 from biglog.detect_cli import detect
 from biglog.errors import BigLogError, InputError
+from biglog.evaluate_cli import EXAMPLE as EVALUATE_EXAMPLE
+from biglog.evaluate_cli import evaluate
 from biglog.explain_cli import EXAMPLE as EXPLAIN_EXAMPLE
 from biglog.explain_cli import explain
 from biglog.leaderboard_cli import EXAMPLE as LEADERBOARD_EXAMPLE
@@ -129,6 +131,7 @@ def analyze(
 app.command(epilog=PARSE_EXAMPLE)(parse)
 app.command(epilog=DETECT_EXAMPLE)(detect)
 app.command(epilog=EXPLAIN_EXAMPLE)(explain)
+app.command(epilog=EVALUATE_EXAMPLE)(evaluate)
 app.add_typer(predict_app, name="predict")
 app.command(epilog=LEADERBOARD_EXAMPLE)(leaderboard)
 

@@ -278,7 +278,7 @@ def _all_scores(
     truths: Truths, taught: Sequence[Mapping[str, ZeroShotParser]], peers: Path | None, ground_truth: str
 ) -> dict[str, list[Scores]]:
     """Scores every system; ours for each seed."""
-    systems: dict[str, list[dict[str, Parser]]] = {OURS: [_parsers(one) for one in taught]}
+    systems: dict[str, list[dict[str, Parser]]] = {OURS: [parsers_of(one) for one in taught]}
     systems |= {baseline: [dict.fromkeys(truths, parse)] for baseline, parse in BASELINES.items()}
     if peers is not None:
         contents = {domain: contents for domain, (contents, _) in truths.items()}
@@ -422,7 +422,8 @@ def _streamed(parser: ZeroShotParser, contents: pl.Series) -> float:
     return float(np.mean([one == event_id(other) for one, other in zip(given, whole, strict=True)]))
 
 
-def _parsers(taught: Mapping[str, ZeroShotParser]) -> dict[str, Parser]:
+def parsers_of(taught: Mapping[str, ZeroShotParser]) -> dict[str, Parser]:
+    """What parses the whole log of each domain."""
     return {domain: partial(parsed_whole, parser) for domain, parser in taught.items()}
 
 

@@ -22,9 +22,9 @@ SCHEMA: Final = "biglog.result/1"
 KINDS: Final = ("encoder", "baseline", "system")
 """What a model is: a pretrained encoder, a rule or classical method, or a whole system (a parser, say)."""
 
-EXPOSURES: Final = ("none", "left_out", "seen")
-"""What a model's pretraining saw of the task's domains: it has none, they were left out, or other lines of
-theirs (never those of the test)."""
+EXPOSURES: Final = ("none", "left_out", "seen", "test")
+"""What a model's pretraining saw of the task's domains: it has seen no logs, they were left out, it saw other
+lines of theirs, or lines of the test itself (`test`: no figure to compare with others)."""
 
 
 class Metric(NamedTuple):
@@ -197,6 +197,23 @@ def read_results(path: Path) -> ModelResults:
             the message names the field.
     """
     return parse_results(read_json(path), path)
+
+
+def read_all(folder: Path) -> list[ModelResults]:
+    """Reads all models' results of a folder, in order of the files' names; other JSON is left out.
+
+    Args:
+        folder: Has one `.json` a model; one that is not there has none.
+
+    Raises:
+        InputError: As of `read_results`.
+    """
+    found = [(path, read_json(path)) for path in sorted(folder.glob("*.json"))]
+    return [
+        parse_results(told, path)
+        for path, told in found
+        if str(told.get("schema")).startswith(SCHEMA.partition("/")[0])
+    ]
 
 
 def parse_results(told: Mapping[str, Any], where: Path | str | None = None) -> ModelResults:

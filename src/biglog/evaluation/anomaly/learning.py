@@ -48,19 +48,19 @@ def few_labels(folder: Path, embedders: Embedders, seeds: Sequence[int], say: Sa
         say: Is told what was done.
     """
     found: dict[str, Any] = {}
-    for case, (train, test, domain) in _cases(folder).items():
+    for case, (train, test, domain) in labelled_cases(folder).items():
         rows = {}
         for name, settings in _FEW.items():
             few, full = [], []
             for seed in seeds:
                 encode = words if name.startswith("words") else embedders.ours(domain, seed)
                 own = replace(settings, seed=seed)
-                full.append(_f1(own, train, train.labels, test, encode))
+                full.append(f1_of(own, train, train.labels, test, encode))
                 if name.endswith("proposed groups"):
-                    few.append(_f1(own, train, _told(train, _proposed(train, encode, seed)), test, encode))
+                    few.append(f1_of(own, train, told_of(train, proposed(train, encode, seed)), test, encode))
                 else:
-                    draws = [_drawn(train.labels, DRAWS * seed + draw) for draw in range(DRAWS)]
-                    few += [_few_alone(own, train.take(drawn), test, encode) for drawn in draws]
+                    draws = [drawn(train.labels, DRAWS * seed + draw) for draw in range(DRAWS)]
+                    few += [f1_alone(own, train.take(rows), test, encode) for rows in draws]
             rows[name] = {"labels_20": averaged(few), "all_labels": averaged(full)}
         best = max(row["all_labels"]["f1"]["mean"] for row in rows.values())
         for name, row in rows.items():
@@ -76,7 +76,12 @@ def few_labels(folder: Path, embedders: Embedders, seeds: Sequence[int], say: Sa
     return {"protocol": told, "sets": found}
 
 
-def _cases(folder: Path) -> dict[str, tuple[Labelled, Labelled, str]]:
+def labelled_cases(folder: Path) -> dict[str, tuple[Labelled, Labelled, str]]:
+    """Returns the sets that have labels to learn from: training part, test, and domain of each.
+
+    Args:
+        folder: The data.
+    """
     bgl = sets.labelled_lines(folder, "BGL")
     parts = sets.hdfs_100k(folder)
     test = sets.hdfs_test(folder)
@@ -88,28 +93,33 @@ def _cases(folder: Path) -> dict[str, tuple[Labelled, Labelled, str]]:
     }
 
 
-def _drawn(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+def drawn(labels: NDArray[np.int64], seed: int, count: int = LABELS) -> NDArray[np.int64]:
+    """Draws groups, half of them anomalous, one normal group more if they are odd; as positions, ascending."""
     generator = np.random.default_rng(seed)
     kinds = [np.flatnonzero(labels == kind) for kind in (0, 1)]
-    drawn = [generator.permutation(rows)[: LABELS // 2] for rows in kinds]
-    return np.sort(np.concatenate(drawn))
+    shares = [count - count // 2, count // 2]
+    chosen = [generator.permutation(rows)[:share] for rows, share in zip(kinds, shares, strict=True)]
+    return np.sort(np.concatenate(chosen))
 
 
-def _proposed(train: Labelled, encode: Encode, seed: int) -> NDArray[np.int64]:
-    return propose(KnownForms.of(train.groups, encode).view(train.groups, encode), LABELS, seed)
+def proposed(train: Labelled, encode: Encode, seed: int, count: int = LABELS) -> NDArray[np.int64]:
+    """Returns the groups that a detector asks for, as positions, ascending."""
+    return propose(KnownForms.of(train.groups, encode).view(train.groups, encode), count, seed)
 
 
-def _told(train: Labelled, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def told_of(train: Labelled, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns labels as somebody gives them who labels some groups alone, shape (groups,)."""
     labels = np.full(len(train.labels), UNLABELLED)
     labels[rows] = train.labels[rows]
     return labels
 
 
-def _few_alone(settings: Settings, train: Labelled, test: Labelled, encode: Encode) -> dict[str, Any]:
-    return _f1(settings, train, train.labels, test, encode)
+def f1_alone(settings: Settings, train: Labelled, test: Labelled, encode: Encode) -> dict[str, Any]:
+    """Scores a detector that learns from labelled groups and knows no others."""
+    return f1_of(settings, train, train.labels, test, encode)
 
 
-def _f1(
+def f1_of(
     settings: Settings, train: Labelled, labels: NDArray[np.int64], test: Labelled, encode: Encode
 ) -> dict[str, Any]:
     """Scores a detector; one that was told a single class raises no alarm, and is scored so."""

@@ -88,7 +88,7 @@ def unvouched(folder: Path, embedders: Embedders, seeds: Sequence[int], say: Say
             half = len(every.labels) // 2
             train, test = every.take(np.arange(half)), every.take(np.arange(half, len(every.labels)))
             say(f"{domain}, windows of {size} lines, first half as it is")
-            systems = {"word of trouble": averaged([_by_words(test)])}
+            systems = {"word of trouble": averaged([by_words(test)])}
             systems |= table(UNVOUCHED, seeds, _first_half(domain, train, test, embedders), say)
             found[f"{domain}, windows of {size}"] = {
                 "set": sets.counted(test),
@@ -121,7 +121,8 @@ def _first_half(
     return run
 
 
-def _by_words(test: Labelled) -> dict[str, Any]:
+def by_words(test: Labelled) -> dict[str, Any]:
+    """Scores the rule that knows no log: a group is anomalous if a word of it speaks of trouble."""
     severity = word_severity(test.groups.forms)[0][test.groups.codes]
     worst = np.maximum.reduceat(severity, test.groups.offsets[:-1])
     _, place = test.distinct

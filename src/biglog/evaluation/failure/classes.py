@@ -49,13 +49,7 @@ def evaluate_hadoop(built: Path, encoders: Encoders, seeds: Sequence[int], say: 
         `rows`, and by share of the log and system: `containers` and `applications` (an application has the
         class of the highest mean probability over its containers), each `macro_f1` and `binary_f1`.
     """
-    table = read_table(built, "failures").with_columns(
-        application=pl.col("group_id").str.split("/").list.first()
-    )
-    lines = read_table(built, "lines").select("line_id", "timestamp")
-    table = table.sort("group_id", pl.col("line_ids").list.len(), maintain_order=True)
-    table = table.with_columns(prefix=pl.int_range(pl.len()).over("group_id"))
-    table = _on_time(table, lines)
+    table = read_beginnings(built)
     prefixes: dict[str, Any] = {}
     found: dict[str, Any] = {
         "folds": FOLDS,
@@ -73,7 +67,7 @@ def evaluate_hadoop(built: Path, encoders: Encoders, seeds: Sequence[int], say: 
         seen = {seed: histories(mine, encode=encoders("Hadoop", seed)) for seed in seeds}
         told: dict[str, Any] = {}
         for system in OF_PREFIXES:
-            runs = [_by_application(system, seen[seed], mine, seed) for seed in seeds]
+            runs = [by_application(system, seen[seed], mine, seed) for seed in seeds]
             told[system.name] = {"means": means(runs), "runs": runs}
             score = told[system.name]["means"]
             say(
@@ -82,6 +76,23 @@ def evaluate_hadoop(built: Path, encoders: Encoders, seeds: Sequence[int], say: 
             )
         prefixes[f"{share:g}"] = told
     return found
+
+
+def read_beginnings(built: Path) -> pl.DataFrame:
+    """Reads the beginnings of Hadoop's container logs.
+
+    Args:
+        built: Folder of the built domain.
+
+    Returns:
+        The table of failures, with `application`, `prefix` (which of `PREFIXES` it is) and times.
+    """
+    table = read_table(built, "failures").with_columns(
+        application=pl.col("group_id").str.split("/").list.first()
+    )
+    lines = read_table(built, "lines").select("line_id", "timestamp")
+    table = table.sort("group_id", pl.col("line_ids").list.len(), maintain_order=True)
+    return _on_time(table.with_columns(prefix=pl.int_range(pl.len()).over("group_id")), lines)
 
 
 def _on_time(table: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
@@ -93,7 +104,7 @@ def _on_time(table: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
     return timed.with_columns(time=pl.col("times").list.last())
 
 
-def _by_application(system: System, seen: Histories, table: pl.DataFrame, seed: int) -> dict[str, Any]:
+def by_application(system: System, seen: Histories, table: pl.DataFrame, seed: int) -> dict[str, Any]:
     """Scores a system by folds of applications."""
     labels = table["label"].to_numpy().astype(str)
     applications = table.group_by("application", maintain_order=True).agg(pl.first("label"))
@@ -209,7 +220,7 @@ def evaluate_openstack(folder: Path, encoders: Encoders, seeds: Sequence[int], s
         told: dict[str, Any] = {}
         found[name] = {"rows": rows, "systems": told}
         for system in OF_CLASSES:
-            runs = [_by_experiment(system, seen[seed], labels, identity, normal, seed) for seed in seeds]
+            runs = [by_experiment(system, seen[seed], labels, identity, normal, seed) for seed in seeds]
             told[system.name] = {"means": means(runs), "runs": runs}
             score = means(runs)
             say(
@@ -219,7 +230,7 @@ def evaluate_openstack(folder: Path, encoders: Encoders, seeds: Sequence[int], s
     return found
 
 
-def _by_experiment(
+def by_experiment(
     system: System,
     seen: Histories,
     labels: NDArray[Any],
@@ -227,6 +238,7 @@ def _by_experiment(
     normal: str,
     seed: int,
 ) -> dict[str, Any]:
+    """Scores a system by folds of experiments; `identity` tells equal counts, `normal` is no failure."""
     classes = np.unique(labels)
     proba = np.zeros((len(labels), len(classes)))
     new = np.zeros(len(labels), dtype=bool)

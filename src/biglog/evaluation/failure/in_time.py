@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from biglog.data.archives.catalog import find_files
-from biglog.data.tables.failures import describe, protocol_of
+from biglog.data.tables.failures import Protocol, describe, protocol_of
 from biglog.evaluation.failure.systems import IN_TIME, TRIVIAL, Encoders, Say, System, means
 from biglog.metrics.detection import auroc, average_precision, detection_score
 from biglog.metrics.prediction import alarms_per_day, at_budget, incident_recall, prediction_score
@@ -76,20 +76,10 @@ def evaluate_hpc(
     Returns:
         `protocol`, and by horizon `rows` and `systems`.
     """
-    files = find_files("HPC", folder)
-    protocol = protocol_of(files)
-    assert protocol is not None
-    changes = pl.read_csv(files.failures[0]).filter(pl.col("state") == "unavailable")
-    known = read_failures(changes.select("component", time="unix_time"))
-    lines = read_table(built, "lines").select("line_id", "timestamp")
-    tables = {split: read_table(built, "failures", split) for split in _SPLITS}
+    protocol, known, lines, horizons = read_hpc(built, folder)
     found: dict[str, Any] = {"protocol": describe(protocol), "horizons": {}}
-    for horizon in protocol.horizons_seconds:
-        mine = {
-            split: table.filter(pl.col("horizon_seconds") == horizon, ~pl.col("maintenance"))
-            for split, table in tables.items()
-        }
-        incidents = _incidents(known, protocol.group_pattern, mine["test"])
+    for horizon, mine in horizons.items():
+        incidents = incidents_of(known, protocol.group_pattern, mine["test"])
         scored = {}
         for system in IN_TIME:
             told = _system(system, mine, lines, known, encoders, seeds, horizon, incidents)
@@ -100,6 +90,35 @@ def evaluate_hpc(
             )
         found["horizons"][f"{horizon:g}"] = {"rows": _rows(mine), "systems": scored}
     return found
+
+
+def read_hpc(
+    built: Path, folder: Path
+) -> tuple[Protocol, pl.DataFrame, pl.DataFrame, dict[float, dict[str, pl.DataFrame]]]:
+    """Reads HPC's histories, those of maintenance left out.
+
+    Args:
+        built: Folder of the built domain.
+        folder: The raw data.
+
+    Returns:
+        The protocol; all failures that are known; times of lines; and histories by horizon and split.
+    """
+    files = find_files("HPC", folder)
+    protocol = protocol_of(files)
+    assert protocol is not None
+    changes = pl.read_csv(files.failures[0]).filter(pl.col("state") == "unavailable")
+    known = read_failures(changes.select("component", time="unix_time"))
+    lines = read_table(built, "lines").select("line_id", "timestamp")
+    tables = {split: read_table(built, "failures", split) for split in _SPLITS}
+    horizons = {
+        horizon: {
+            split: table.filter(pl.col("horizon_seconds") == horizon, ~pl.col("maintenance"))
+            for split, table in tables.items()
+        }
+        for horizon in protocol.horizons_seconds
+    }
+    return protocol, known, lines, horizons
 
 
 def _rows(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
@@ -121,7 +140,7 @@ def _failed(table: pl.DataFrame) -> pl.DataFrame:
     return table.filter("is_failure").select("group_id", time=time).unique().sort("time", "group_id")
 
 
-def _incidents(
+def incidents_of(
     known: pl.DataFrame, pattern: str, test: pl.DataFrame
 ) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Failures of the time of the test, maintenance left out."""
@@ -146,12 +165,12 @@ def _system(
     runs: list[dict[str, Any]] = []
     chosen, tried = system.settings[0], {}
     for seed in seeds if system.drawn else seeds[:1]:
-        splits = _splits(tables, lines, known, encoders("HPC", seed))
+        splits = read_splits(tables, lines, known, encoders("HPC", seed))
         if not runs and len(system.settings) > 1:
             tried = {setting: _validated(setting, splits, seed) for setting in system.settings}
             chosen = max(system.settings, key=lambda setting: tried[setting])
         predictor = Predictor(*chosen, seed=seed).fit(splits["train"].seen, splits["train"].labels)
-        runs.append(_run(predictor, splits["validation"], splits["test"], horizon, incidents))
+        runs.append(run_predictor(predictor, splits["validation"], splits["test"], horizon, incidents))
     return {
         "method": chosen[0],
         "features": list(Predictor(*chosen).features),
@@ -165,9 +184,10 @@ def _told(setting: tuple[str, tuple[str, ...] | None]) -> str:
     return f"{setting[0]}: {', '.join(setting[1] or ())}"
 
 
-def _splits(
+def read_splits(
     tables: dict[str, pl.DataFrame], lines: pl.DataFrame, known: pl.DataFrame, encode: Encode
 ) -> dict[str, Split]:
+    """Makes histories of the tables of all splits."""
     failures = known.select("group_id", "time")
     return {
         split: Split(table, histories(table, encode=encode, lines=lines, failures=failures))
@@ -182,7 +202,7 @@ def _validated(setting: tuple[str, tuple[str, ...] | None], splits: dict[str, Sp
     return average_precision(kept.labels, predictor.predict_proba(kept.seen)[:, 1])
 
 
-def _run(
+def run_predictor(
     predictor: Predictor,
     validation: Split,
     test: Split,
@@ -240,7 +260,7 @@ def evaluate_bgl(built: Path, encoders: Encoders, seeds: Sequence[int], say: Say
         runs = []
         method, blocks = system.settings[0]
         for seed in seeds if system.drawn else seeds[:1]:
-            splits = _splits(tables, lines, none_known, encoders("BGL", seed))
+            splits = read_splits(tables, lines, none_known, encoders("BGL", seed))
             predictor = Predictor(method, blocks, seed).fit(splits["train"].seen, splits["train"].labels)
             runs.append(_episodes(predictor, splits["validation"], splits["test"]))
         found["systems"][system.name] = {"means": means(runs), "runs": runs}

@@ -18,13 +18,13 @@ from biglog.evaluation.failure.systems import Encoders, Say
 SCHEMA: Final = "biglog-failure/1"
 PARTS: Final = ("HPC", "BGL", "Hadoop", "OpenStack")
 
-_OPENSTACK: Final = "anomaly/openstack_failures"
+OPENSTACK: Final = "anomaly/openstack_failures"
 FILES: Final = {
     "HPC": ("raw/HPC/HPC.log.gz", "anomaly/hpc_failures/node_state_changes.csv"),
     "BGL": ("anomaly/bgl/BGL_100k.log.gz",),
     "Hadoop": ("anomaly/hadoop/Hadoop.zip",),
     "OpenStack": tuple(
-        f"{_OPENSTACK}/{name}/{file}" for name in EXPERIMENTS for file in ("SEQ.tsv", "Failure_Labels.txt")
+        f"{OPENSTACK}/{name}/{file}" for name in EXPERIMENTS for file in ("SEQ.tsv", "Failure_Labels.txt")
     ),
 }
 """The data of each part."""
@@ -63,7 +63,7 @@ def evaluate_failure(
     with tempfile.TemporaryDirectory(prefix="biglog-") as place:
         for part in parts:
             if part == "OpenStack":
-                result[part] = evaluate_openstack(folder / _OPENSTACK, encoders, seeds, say)
+                result[part] = evaluate_openstack(folder / OPENSTACK, encoders, seeds, say)
                 continue
             out = Path(place) / part
             tables = ("lines", "failures")

@@ -154,5 +154,6 @@ def draw(alert: Flags, allowed: Flags, seed: int, shots: int) -> tuple[Indices, 
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
-    """Mean, standard deviation and the values themselves."""
-    return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)), "values": list(values)}
+    """Mean, standard deviation (0 of one value) and the values themselves."""
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return {"mean": float(np.mean(values)), "sd": deviation, "values": list(values)}

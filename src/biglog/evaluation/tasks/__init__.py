@@ -1,0 +1,1 @@
+"""What models are measured on: one small YAML file of metadata a task, and what reads them."""
