@@ -16,9 +16,10 @@ from transformers import PreTrainedTokenizerFast
 from biglog.errors import CheckpointError, InputError
 from biglog.training.adaptation.adapters import Adapted, is_adapter, load_adapter
 from biglog.training.adaptation.arguments import HEADS, MODES, AdaptArguments
-from biglog.training.adaptation.examples import Examples, examples_of_texts, read_examples
+from biglog.training.adaptation.examples import Examples
 from biglog.training.adaptation.fitting import Fitted, fit
 from biglog.training.adaptation.heads import CLASSES, Base, build_model, find_base
+from biglog.training.adaptation.reading import examples_of_texts, read_examples
 from biglog.training.adaptation.running import RECORD, adapt
 from biglog.training.adaptation.scoring import answers
 from biglog.training.adaptation.tables import Table, read_tables

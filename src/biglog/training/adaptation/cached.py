@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from transformers import get_scheduler
 
+from biglog.errors import InputError
 from biglog.tasks.groups import Floats, Ints
 from biglog.training.adaptation.arguments import AdaptArguments
 from biglog.training.adaptation.examples import Examples
@@ -181,6 +182,9 @@ def train_cached(
                 break
         learnt.epochs = learnt.steps / per_epoch
         point = {"epoch": learnt.epochs, "loss": float(summed) / done}
+        if not math.isfinite(point["loss"]):
+            problem = f"the loss is no number in epoch {epoch + 1}"
+            raise InputError(problem, remedy="Give a lower learning_rate")
         stop = False
         if held is not None and (arguments.patience or learnt.steps >= steps):
             point["held_out_loss"] = _held_out_loss(model, *held)

@@ -17,13 +17,14 @@ from biglog.errors import InputError
 from biglog.training.adaptation.adapters import probe, with_adapters
 from biglog.training.adaptation.arguments import AdaptArguments
 from biglog.training.adaptation.cached import Cache, Learnt, train_cached
-from biglog.training.adaptation.examples import Examples, weights_of
+from biglog.training.adaptation.examples import Examples
 from biglog.training.adaptation.heads import Base, build_model
 from biglog.training.adaptation.language import language_score, segments_of, train_language
 from biglog.training.adaptation.losses import WeighedModel, parameter_counts
 from biglog.training.adaptation.ordinary import RowCollator, train_ordinary
 from biglog.training.adaptation.scoring import Logits, answers, scored
 from biglog.training.adaptation.tokens import FormTokens
+from biglog.training.adaptation.weighing import weights_of
 
 Progress = Callable[[int, int], None] | None
 

@@ -79,6 +79,7 @@ def train_language(
         model=model,
         args=trainer_arguments(arguments, evaluates=held is not None),
         train_dataset=LineRows(learnt, order),
+        eval_dataset=None if held is None else LineRows(held),
         data_collator=MaskedLanguageCollator(
             tokenizer, arguments.mlm_probability, arguments.masking, seed=arguments.seed
         ),

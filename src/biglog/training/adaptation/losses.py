@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
@@ -62,10 +63,18 @@ class WeighedModel(nn.Module):
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """Returns the weights that learn: with those of the base, a checkpoint would hold some twice."""
-        learns = {name for name, weight in self.named_parameters() if weight.requires_grad}
+        learns = self._learning()
         prefix = kwargs.get("prefix", "")
         whole: dict[str, Any] = super().state_dict(*args, **kwargs)
         return {name: value for name, value in whole.items() if name.removeprefix(prefix) in learns}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Takes the weights that learn; those of the base are there."""
+        found = super().load_state_dict(state_dict, strict=False)
+        return type(found)(sorted(self._learning() & set(found.missing_keys)), found.unexpected_keys)
+
+    def _learning(self) -> set[str]:
+        return {name for name, weight in self.named_parameters() if weight.requires_grad}
 
     def forward(
         self,

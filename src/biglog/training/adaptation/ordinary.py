@@ -173,6 +173,7 @@ def train_ordinary(
         model=model,
         args=trainer_arguments(arguments, evaluates=held is not None),
         train_dataset=Rows(examples),
+        eval_dataset=None if held is None else Rows(held[1]),
         data_collator=collator,
         callbacks=stopping(arguments),
     )

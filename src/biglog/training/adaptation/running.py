@@ -19,10 +19,11 @@ from biglog.logs.masking import MASKING_VERSION
 from biglog.training.adaptation.adapters import save_adapter
 from biglog.training.adaptation.arguments import FREE_ON_RESUME, AdaptArguments
 from biglog.training.adaptation.card import render_card
-from biglog.training.adaptation.examples import Examples, read_examples
+from biglog.training.adaptation.examples import Examples
 from biglog.training.adaptation.fitting import Fitted, Progress, fit
 from biglog.training.adaptation.heads import CLASSES, find_base, head_classes, quiet
 from biglog.training.adaptation.ordinary import CHECKPOINTS
+from biglog.training.adaptation.reading import read_examples
 from biglog.training.adaptation.tables import Table, read_tables
 
 SCHEMA: Final = "biglog-adaptation/1"
