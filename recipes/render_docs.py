@@ -11,6 +11,7 @@ from pathlib import Path
 
 from biglog.evaluation.cards import card_pictures, read_record, render_model_card
 from biglog.evaluation.figures.page import between, figures, figures_page, missing, read_result
+from biglog.evaluation.figures.scaling import scaling_page
 from biglog.evaluation.tree import tree
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +39,7 @@ def documents() -> dict[Path, str]:
         cards / f"{NAME}.md": told[f"{NAME}/"],
         embedded / "README.md": told[""],
         ROOT / "docs" / "figures.md": figures_page(results),
+        ROOT / "docs" / "scaling.md": scaling_page(read_record(results / "scaling.json")),
         ROOT / "README.md": between(between(text, "figures", figures(results)), "tree", tree(ROOT)),
     }
 
