@@ -43,6 +43,7 @@ SECTIONS: Final = (
     Section("parsing.json", "Log parsing", parsing.parsing, parsing.parsing_in_short),
     Section("benchmark_parsing.json", "Speed of parsing", speed.parsing, speed.parsing),
     Section("anomaly.json", "Anomaly detection", anomaly.anomaly, anomaly.anomaly_in_short),
+    Section("benchmark_detection.json", "Speed of detection", speed.detection, speed.detection),
     Section("failure.json", "Failure prediction", failure.failure, failure.failure_in_short),
     Section("reading.json", "Reading headers", reading.headers, reading.headers_in_short, True),
     Section("reading_coverage.json", "Reading any log", reading.coverage, reading.formats, True),

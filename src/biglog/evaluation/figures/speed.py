@@ -169,3 +169,27 @@ def parsing(result: Result) -> str:
         "extraction where parameters are wanted."
     )
     return "\n\n".join([text, table(head, rows)])
+
+
+def detection(result: Result) -> str:
+    """Writes lines a second of known forms, and the latency of a line on the stream beside Drain3's."""
+    rows = []
+    for log, told in result["logs"].items():
+        ours, drain = told["latency"]["BigLog"], told["latency"]["Drain3 and counts"]
+        rows.append(
+            [
+                f"{log} ({told['method']})",
+                f"**{told['throughput']['lines_per_cpu_second']:,.0f}**",
+                *(f"{one['p50_ms']:.3f} / {one['p99_ms']:.2f}" for one in (ours, drain)),
+                f"{told['latency']['new_forms']:,} of {told['latency']['lines']:,}",
+            ]
+        )
+    learnt = result["learnt"]
+    text = (
+        f"**Detection**, one core: {result['lines']:,} lines like those of a log in batches of "
+        f"{result['batch_lines']:,}, once their normal forms are known, lines per CPU second; and milliseconds "
+        f"a line of the log itself, one by one, after learning from its first {learnt['latency']:.0%}: median / "
+        "99th percentile, beside Drain3 with counts of its events. A new form is embedded on the way."
+    )
+    head = ["log", "lines/s", "BigLog, ms a line", "Drain3 and counts, ms", "new forms on the stream"]
+    return "\n\n".join([text, table(head, rows)])
