@@ -189,7 +189,8 @@ def detection(result: Result) -> str:
         f"**Detection**, one core: {result['lines']:,} lines like those of a log in batches of "
         f"{result['batch_lines']:,}, once their normal forms are known, lines per CPU second; and "
         "milliseconds a line of the log itself, one by one, after learning from its first "
-        f"{learnt['latency']:.0%}: median / 99th percentile, beside Drain3 with counts of its events. A new form is embedded on the way."
+        f"{learnt['latency']:.0%}: median / 99th percentile, "
+        "beside Drain3 with counts of its events. A new form is embedded on the way."
     )
     head = ["log", "lines/s", "BigLog, ms a line", "Drain3 and counts, ms", "new forms on the stream"]
     return "\n\n".join([text, table(head, rows)])
