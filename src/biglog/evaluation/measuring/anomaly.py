@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,9 +20,6 @@ from biglog.tasks.anomaly.suspects import taken_for_normal
 from biglog.tasks.groups import Groups
 
 _NOVELTY: Final = Settings("novelty")
-
-_hdfs_train = cache(sets.hdfs_train)
-_hdfs_test = cache(sets.hdfs_test)
 
 
 def measure_windows(task: Task, folder: Path, subject: Subject, seeds: Sequence[int]) -> Measured:
@@ -50,14 +46,14 @@ def measure_first_half(task: Task, folder: Path, subject: Subject, seeds: Sequen
 def measure_hdfs(task: Task, folder: Path, subject: Subject, seeds: Sequence[int]) -> Measured:
     """Learns from DeepLog's normal sessions; a share of the log statements may be reworded since."""
     share = task.options["reworded_share"]
-    test = _hdfs_test(folder)
+    test = sets.hdfs_test(folder)
     settings = subject.detector or Settings()
     return _detected(
         task,
         subject,
         seeds,
         settings,
-        _hdfs_train(folder),
+        sets.hdfs_train(folder),
         lambda seed: reworded(test, share, seed) if share else test,
     )
 

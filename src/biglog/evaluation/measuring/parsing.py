@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import polars as pl
 
 from biglog.evaluation.measuring.measured import Measured
 from biglog.evaluation.parsing import (
@@ -50,8 +52,14 @@ def taught_by_others(lesson: Lesson, seed: int) -> Mapping[str, Parser]:
     options = lesson.task.options
     folds: list[list[str]] = options["folds"]
     domains = [domain for fold in folds for domain in fold]
-    statements, _ = statements_apart(lesson.folder, domains, [lesson.folder / options["statements"]], None)
+    statements = _statements(lesson.folder, tuple(domains), options["statements"])
     return parsers_of(taught_parsers(lesson.truths, folds, statements, seed))
+
+
+@cache
+def _statements(folder: Path, domains: tuple[str, ...], path: str) -> pl.DataFrame:
+    """Log statements that are near to no form of the domains."""
+    return statements_apart(folder, domains, [folder / path], None)[0]
 
 
 def _means(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,10 @@ from biglog.evaluation.probes.labelled import read_alerts, read_events
 from biglog.evaluation.subjects import Subject
 from biglog.evaluation.tasks.reading import Task
 
-_read_events = cache(read_events)
-_read_alerts = cache(read_alerts)
-
 
 def measure_events(task: Task, folder: Path, subject: Subject, seeds: Sequence[int]) -> Measured:
     """Asks for the events of lines, one line of each template known; figures are means over domains."""
-    lines = _read_events(folder, task.domains).lines
+    lines = read_events(folder, task.domains).lines
     protocol = PROTOCOLS[PROTOCOLS.index(task.options["protocol"])]
     novel = "novel_" if task.options["figure"] == "novel" else ""
     parts = []
@@ -51,7 +47,7 @@ def measure_events(task: Task, folder: Path, subject: Subject, seeds: Sequence[i
 
 def measure_alerts(task: Task, folder: Path, subject: Subject, seeds: Sequence[int]) -> Measured:
     """Learns alerts on templates of all folds but one, and asks for those of that one."""
-    lines = _read_alerts(folder, task.domains[0]).lines
+    lines = read_alerts(folder, task.domains[0]).lines
     values: dict[int, dict[str, float]] = {}
     for (reader, _), mine in subject.by_reader(task.domains, seeds).items():
         # The deviation over a single seed is none, and is not asked for.
