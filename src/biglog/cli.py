@@ -14,6 +14,8 @@ import typer
 from rich.console import Console
 
 from biglog._version import __version__
+from biglog.adapt_cli import SETTINGS as ADAPT_SETTINGS
+from biglog.adapt_cli import adapt
 from biglog.console import AsJson, Files, check_writable, print_json, reading_bar, tasks_bar
 from biglog.datasets_cli import app as datasets_app
 from biglog.detect_cli import EXAMPLE as DETECT_EXAMPLE
@@ -28,6 +30,8 @@ from biglog.leaderboard_cli import leaderboard
 from biglog.parse_cli import EXAMPLE as PARSE_EXAMPLE
 from biglog.parse_cli import parse
 from biglog.predict_cli import app as predict_app
+from biglog.publish_cli import EXAMPLE as PUBLISH_EXAMPLE
+from biglog.publish_cli import publish
 
 if TYPE_CHECKING:
     from biglog.logs.redaction import Redactor
@@ -131,9 +135,11 @@ def analyze(
 app.command(epilog=PARSE_EXAMPLE)(parse)
 app.command(epilog=DETECT_EXAMPLE)(detect)
 app.command(epilog=EXPLAIN_EXAMPLE)(explain)
+app.command(context_settings=ADAPT_SETTINGS)(adapt)
 app.command(epilog=EVALUATE_EXAMPLE)(evaluate)
 app.add_typer(predict_app, name="predict")
 app.command(epilog=LEADERBOARD_EXAMPLE)(leaderboard)
+app.command(epilog=PUBLISH_EXAMPLE)(publish)
 
 
 @app.command(epilog="Example: biglog read 'logs/*.gz' --merge --join --out lines.parquet")
@@ -243,46 +249,6 @@ def save(
     else:
         written = hub.save(target, checkpoint=checkpoint, bert=bert, force=force)
     typer.echo(str(written))
-
-
-@app.command(epilog="Example: biglog publish ./runs/mini/biglog-mini owner/biglog --dry-run")
-def publish(
-    checkpoint: Annotated[str, typer.Argument(help="Checkpoint: a folder or an embedded name.")],
-    repo_id: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Repository on the Hub.")],
-    bert: AsBert = False,
-    private: Annotated[
-        bool, typer.Option("--private", help="Create the repository as a private one.")
-    ] = False,
-    revision: Annotated[str | None, typer.Option(help="Branch to write; default main.")] = None,
-    tag: Annotated[str | None, typer.Option(help="Tag to put on the commit.")] = None,
-    message: Annotated[str | None, typer.Option(help="First line of the commit message.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check and list everything, send nothing.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Publish a checkpoint with card, tokenizer and code to a Hub (token: HF_TOKEN or `hf auth login`)."""
-    from dataclasses import asdict
-
-    from biglog import hub
-
-    result = hub.publish(
-        checkpoint,
-        repo_id,
-        bert=bert,
-        private=private,
-        revision=revision,
-        tag=tag,
-        message=message,
-        dry_run=dry_run,
-    )
-    if as_json:
-        print_json(asdict(result))
-        return
-    for file in result.files:
-        typer.echo(f"{file.size:>12,}  {file.path}")
-    state = "would be published to" if dry_run else "published to" if result.changed else "unchanged at"
-    typer.echo(f"{len(result.files)} files {state} {result.url}")
 
 
 @app.command(
