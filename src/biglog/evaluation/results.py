@@ -246,9 +246,12 @@ def parse_results(told: Mapping[str, Any], where: Path | str | None = None) -> M
     for at, key in enumerate(keys):
         if key in keys[:at]:
             raise check.wrong(f"results[{at}]", f"repeats the task {key[0]!r}")
-    parameters = said.get("parameters")
-    if parameters is not None and (not isinstance(parameters, int) or parameters < 0):
-        raise check.wrong("parameters", f"is {parameters!r}, and no count")
+    if said.get("parameters") is not None:
+        check.count(said["parameters"], "parameters")
+    for name in ("source", "revision", "url", "date"):
+        check.kind_of(said.get(name, ""), str, "text", name)
+    for name in ("hardware", "versions"):
+        check.kind_of(said.get(name, {}), dict, "object", name)
     return ModelResults(**said)
 
 
@@ -265,8 +268,14 @@ def _row(told: Any, field_name: str, check: _Check) -> TaskResult:
         raise check.wrong(
             f"{field_name}.task", f"is {told['task']!r}, and not such as 'anomaly/bgl-windows-20'"
         )
-    if not isinstance(told["task_version"], int):
-        raise check.wrong(f"{field_name}.task_version", "is no integer")
+    check.count(told["task_version"], f"{field_name}.task_version")
+    check.count(told.get("lines", 0), f"{field_name}.lines")
+    check.number(told.get("wall_seconds", 0.0), f"{field_name}.wall_seconds")
+    check.kind_of(told["data"], dict, "object of checksums", f"{field_name}.data")
+    check.kind_of(told.get("details", {}), dict, "object", f"{field_name}.details")
+    seeds = check.kind_of(told.get("seeds", [0]), list, "list of integers", f"{field_name}.seeds")
+    for at, seed in enumerate(seeds):
+        check.count(seed, f"{field_name}.seeds[{at}]")
     check.one_of(told.get("exposure", "none"), EXPOSURES, f"{field_name}.exposure")
     metrics = told["metrics"]
     if not isinstance(metrics, dict) or not metrics:
@@ -285,8 +294,7 @@ def _figure(name: str, told: Any, field_name: str, check: _Check) -> Figure:
         raise check.wrong(field_name, "is no object with mean, sd and runs")
     check.known(told, Figure, field_name + ".")
     for part, value in told.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise check.wrong(f"{field_name}.{part}", f"is {value!r}, and no number")
+        check.number(value, f"{field_name}.{part}")
     low, high, _, _ = METRICS[name]
     if not low <= told["mean"] <= high:
         raise check.wrong(f"{field_name}.mean", f"is {told['mean']:g}, out of {low:g} to {high:g}")
@@ -316,6 +324,19 @@ class _Check:
     def one_of(self, value: Any, allowed: tuple[str, ...], field_name: str) -> None:
         if value not in allowed:
             raise self.wrong(field_name, f"is {value!r}, and none of {', '.join(allowed)}")
+
+    def count(self, value: Any, field_name: str) -> None:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise self.wrong(field_name, f"is {value!r}, and no count")
+
+    def number(self, value: Any, field_name: str) -> None:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise self.wrong(field_name, f"is {value!r}, and no number")
+
+    def kind_of(self, value: Any, kind: type, words: str, field_name: str) -> Any:
+        if not isinstance(value, kind):
+            raise self.wrong(field_name, f"is {value!r}, and no {words}")
+        return value
 
     def text(self, value: Any, field_name: str) -> None:
         if not isinstance(value, str) or not value.strip():
