@@ -32,6 +32,8 @@ from biglog.parse_cli import parse
 from biglog.predict_cli import app as predict_app
 from biglog.publish_cli import EXAMPLE as PUBLISH_EXAMPLE
 from biglog.publish_cli import publish
+from biglog.study_cli import EXAMPLE as STUDY_EXAMPLE
+from biglog.study_cli import study
 
 if TYPE_CHECKING:
     from biglog.logs.redaction import Redactor
@@ -135,6 +137,7 @@ def analyze(
 app.command(epilog=PARSE_EXAMPLE)(parse)
 app.command(epilog=DETECT_EXAMPLE)(detect)
 app.command(epilog=EXPLAIN_EXAMPLE)(explain)
+app.command(epilog=STUDY_EXAMPLE)(study)
 app.command(context_settings=ADAPT_SETTINGS)(adapt)
 app.command(epilog=EVALUATE_EXAMPLE)(evaluate)
 app.add_typer(predict_app, name="predict")

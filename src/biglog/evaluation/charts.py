@@ -1,4 +1,4 @@
-"""Small pictures as SVG: curves in panels, and scores of several systems side by side.
+"""Small pictures as SVG: curves in panels, scores of several systems side by side, and matrices.
 
 They are text with rounded coordinates, so the same figures give the same bytes. Each brings its own
 background, with colours for light and for dark that follow the reader's setting: an image cannot know the
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -24,6 +24,9 @@ MOST_POINTS: Final = 120
 _PANEL_HEIGHT, _MARGIN, _GAP = 232, 16, 20
 _LEFT, _TOP, _BOTTOM = 44, 62, 34
 _ROW, _HEAD, _NAMES = 28, 64, 190
+_CELL, _SLANTED = 22, 66
+_DEEPEST: Final = 0.6
+"""Opacity of a cell of 1: words on it stay readable, on light and on dark."""
 _DASHES: Final = ("", "7 3", "2 3", "8 3 2 3")
 _LIGHT: Final = {
     "paper": "#ffffff",
@@ -68,19 +71,29 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes, both from 0.
+    """One pair of axes, both from 0 unless it is said otherwise.
 
     Attributes:
         title: What is shown.
         unit: Of the vertical axis.
         series: Up to four curves.
         x_unit: Of the horizontal axis.
+        x_labels: Where the horizontal axis is marked, and how; None marks round numbers.
+        x_log: Whether it is logarithmic; then it begins at the least x, which is above 0.
+        dots: Whether every point is drawn: for few of them.
+        goal: A value that is wanted, as a line across; None draws none.
+        y_low: Where the vertical axis begins.
     """
 
     title: str
     unit: str
     series: tuple[Series, ...]
     x_unit: str = "step"
+    x_labels: Mapping[float, str] | None = None
+    x_log: bool = False
+    dots: bool = False
+    goal: float | None = None
+    y_low: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -103,6 +116,23 @@ class Column:
 
     title: str
     marks: Mapping[str, Mark]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of a matrix that belong together.
+
+    Attributes:
+        title: Above the names of its rows.
+        rows: By name the values by column; a column without one has an empty cell.
+        mark_best: Whether the greatest value of each column is bold.
+        own: The row whose name stands out.
+    """
+
+    title: str
+    rows: Mapping[str, Mapping[str, float]]
+    mark_best: bool = False
+    own: str = ""
 
 
 def curves(panels: Sequence[Panel], *, title: str, columns: int = 3) -> str:
@@ -163,6 +193,59 @@ def scores(columns: Sequence[Column], systems: Sequence[str], *, own: str, title
     return _picture(parts, height + _MARGIN, title)
 
 
+def heat(blocks: Sequence[Block], columns: Sequence[str], *, title: str, notes: Sequence[str] = ()) -> str:
+    """Draws values between 0 and 1 as a matrix whose cells are the stronger the greater they are.
+
+    Args:
+        blocks: Rows, block below block.
+        columns: Their order.
+        title: For readers who cannot see the picture.
+        notes: Lines above it.
+
+    Raises:
+        InputError: There is nothing to draw, or a value is no share.
+    """
+    values = [value for block in blocks for row in block.rows.values() for value in row.values()]
+    if not columns or not values:
+        raise InputError("there is no value to draw a matrix of", remedy="Run the study")
+    if not all(-1e-9 <= value <= 1 + 1e-9 for value in values):
+        raise InputError(f"a matrix is of shares, and {max(values, key=abs):g} is none")
+    across = (WIDTH - 2 * _MARGIN - _NAMES) / len(columns)
+    parts = [
+        _text(_MARGIN + 4, _MARGIN + 10 + 16 * i, note, "dim" if i else "strong")
+        for i, note in enumerate(notes)
+    ]
+    top = _MARGIN + 16.0 * len(notes) + _SLANTED
+    for number, name in enumerate(columns):
+        x = _MARGIN + _NAMES + across * (number + 0.4)
+        turned = f' transform="rotate(-40 {_n(x)} {_n(top - 6)})"'
+        parts.append(_text(x, top - 6, name, "small").replace("<text", f"<text{turned}", 1))
+    for block in blocks:
+        parts += _block(block, columns, top, across)
+        top += _CELL * (len(block.rows) + 1) + 6
+    return _picture(parts, top + 4, title)
+
+
+def _block(block: Block, columns: Sequence[str], top: float, across: float) -> Iterator[str]:
+    yield _text(_MARGIN + 4, top + _CELL - 8, block.title, "dim")
+    best = {
+        column: max((row[column] for row in block.rows.values() if column in row), default=math.nan)
+        for column in columns
+    }
+    for line, (name, row) in enumerate(block.rows.items()):
+        y = top + _CELL * (line + 1)
+        yield _text(_MARGIN + 4, y + 15, name, "strong" if name == block.own else "")
+        for number, column in enumerate(columns):
+            x = _MARGIN + _NAMES + across * number
+            if column not in row:
+                continue
+            place = f'x="{_n(x + 1)}" y="{_n(y + 1)}" width="{_n(across - 2)}" height="{_CELL - 2}"'
+            strength = f'fill-opacity="{_DEEPEST * row[column]:.2f}"'
+            yield f'<rect class="cell" {place} rx="3" {strength}/>'
+            bold = " strong" if block.mark_best and row[column] == best[column] else ""
+            yield _text(x + across / 2, y + 15, f"{row[column]:.2f}", f"middle small{bold}")
+
+
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
     """Returns round numbers, evenly apart, that enclose a range.
 
@@ -185,7 +268,7 @@ def _finite(panel: Panel) -> Panel:
         points = [(x, y) for x, y in zip(series.x, series.y, strict=True) if math.isfinite(y)]
         if points:
             kept.append(_thinned(series.name, points))
-    return Panel(panel.title, panel.unit, tuple(kept), panel.x_unit)
+    return replace(panel, series=tuple(kept))
 
 
 def _thinned(name: str, points: Sequence[tuple[float, float]]) -> Series:
@@ -197,26 +280,54 @@ def _thinned(name: str, points: Sequence[tuple[float, float]]) -> Series:
 
 
 def _panel(panel: Panel, left: float, top: float, across: float) -> Iterator[str]:
-    end = max(x for series in panel.series for x in series.x)
-    y_ticks = ticks(0, max(y for series in panel.series for y in series.y))
+    begin, end = _extent(panel)
+    known = [y for series in panel.series for y in series.y] + ([] if panel.goal is None else [panel.goal])
+    y_ticks = ticks(min(panel.y_low, *known), max(known))
     x0, x1, y0, y1 = left + _LEFT, left + across - 12, top + _PANEL_HEIGHT - _BOTTOM, top + _TOP
 
     def place(x: float, y: float) -> tuple[float, float]:
-        return x0 + (x1 - x0) * x / (end or 1), y0 - (y0 - y1) * y / y_ticks[-1]
+        at = (math.log(x) if panel.x_log else x) - begin
+        return (
+            x0 + (x1 - x0) * at / ((end - begin) or 1),
+            y0 - (y0 - y1) * (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0]),
+        )
 
     yield _text(left, top + 14, panel.title, "strong")
     yield _text(left, top + 30, panel.unit, "dim")
     for tick in y_ticks:
-        y = place(0, tick)[1]
+        y = place(1, tick)[1]
         yield f'<path class="grid" d="M{_n(x0)} {_n(y)}H{_n(x1)}"/>'
         yield _text(x0 - 6, y + 4, _label(tick), "dim end")
-    for tick in (tick for tick in ticks(0, end, 4) if tick <= end):
-        yield _text(place(tick, 0)[0], y0 + 15, _label(tick), "dim middle")
+    if panel.goal is not None:
+        yield f'<path class="goal" d="M{_n(x0)} {_n(place(1, panel.goal)[1])}H{_n(x1)}"/>'
+    for tick, label in _x_labels(panel, end).items():
+        yield _text(place(tick, 0)[0], y0 + 15, label, "dim middle")
     yield _text((x0 + x1) / 2, y0 + 29, panel.x_unit, "dim middle")
     for number, series in enumerate(panel.series):
-        points = " ".join(f"{_n(a)} {_n(b)}" for a, b in map(place, series.x, series.y))
-        yield f'<polyline class="s{number % 4}" points="{points}"/>'
+        yield from _curve(number, [place(a, b) for a, b in zip(series.x, series.y, strict=True)], panel.dots)
     yield from _legend(panel, left, top + 47)
+
+
+def _extent(panel: Panel) -> tuple[float, float]:
+    """Where the horizontal axis begins and ends, as logarithms where it is logarithmic."""
+    places = [x for series in panel.series for x in series.x] + list(panel.x_labels or ())
+    if panel.x_log:
+        return math.log(min(places)), math.log(max(places))
+    return 0.0, max(places)
+
+
+def _x_labels(panel: Panel, end: float) -> Mapping[float, str]:
+    if panel.x_labels is not None:
+        return panel.x_labels
+    return {tick: _label(tick) for tick in ticks(0, end, 4) if tick <= end}
+
+
+def _curve(number: int, points: Sequence[tuple[float, float]], dots: bool) -> Iterator[str]:
+    path = " ".join(f"{_n(x)} {_n(y)}" for x, y in points)
+    yield f'<polyline class="s{number % 4}" points="{path}"/>'
+    if dots:
+        for x, y in points:
+            yield f'<circle class="d{number % 4}" cx="{_n(x)}" cy="{_n(y)}" r="2.8"/>'
 
 
 def _legend(panel: Panel, left: float, y: float) -> Iterator[str]:
@@ -260,7 +371,7 @@ def _picture(parts: Sequence[str], height: float, title: str) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{_n(height)}" '
             f'viewBox="{box}" role="img" aria-label="{words}">',
             f"<title>{words}</title>",
-            f"<style>{_style()}</style>",
+            f"<style>{_style(_needed(parts))}</style>",
             f'<rect class="paper" x="0.5" y="0.5" width="{WIDTH - 1}" height="{_n(height - 1)}" rx="8"/>',
             *parts,
             "</svg>\n",
@@ -268,7 +379,16 @@ def _picture(parts: Sequence[str], height: float, title: str) -> str:
     )
 
 
-def _style() -> str:
+def _needed(parts: Sequence[str]) -> set[str]:
+    """Which kinds of marks a picture has that most have not: their style is left out elsewhere."""
+    text = "".join(parts)
+    return {kind for kind, sign in _SIGNS.items() if sign in text}
+
+
+_SIGNS: Final = {"d": '<circle class="d', "cell": 'class="cell"', "goal": 'class="goal"'}
+
+
+def _style(needed: set[str]) -> str:
     def rules(colours: Mapping[str, str]) -> str:
         return "".join(
             (
@@ -276,6 +396,9 @@ def _style() -> str:
                 f"text{{fill:{colours['ink']}}}.dim{{fill:{colours['dim']}}}",
                 f".grid{{stroke:{colours['grid']}}}.own{{fill:{colours['own']}}}",
                 *(f".s{i}{{stroke:{colours[f's{i}']}}}" for i in range(4)),
+                *(f".d{i}{{fill:{colours[f's{i}']}}}" for i in range(4) if "d" in needed),
+                f".cell{{fill:{colours['s0']}}}" if "cell" in needed else "",
+                f".goal{{stroke:{colours['dim']};stroke-dasharray:4 4}}" if "goal" in needed else "",
                 f".mine{{fill:{colours['s0']};stroke:{colours['s0']}}}",
                 f".theirs{{fill:{colours['dim']};stroke:{colours['dim']}}}",
             )

@@ -94,7 +94,7 @@ def labelled_cases(folder: Path) -> dict[str, tuple[Labelled, Labelled, str]]:
 
 
 def drawn(labels: NDArray[np.int64], seed: int, count: int = LABELS) -> NDArray[np.int64]:
-    """Draws groups, half of them anomalous, one normal group more if they are odd; as positions, ascending."""
+    """Draws groups, half of them anomalous, of an odd number one less; as positions, ascending."""
     generator = np.random.default_rng(seed)
     kinds = [np.flatnonzero(labels == kind) for kind in (0, 1)]
     shares = [count - count // 2, count // 2]
