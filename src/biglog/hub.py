@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PublishResult",
     "RepoFile",
+    "Target",
     "assemble",
     "check_card",
     "check_owner",
@@ -35,6 +37,7 @@ __all__ = [
     "publish",
     "save",
     "save_to_cache",
+    "send",
     "upload",
 ]
 
@@ -62,6 +65,8 @@ class PublishResult:
         changed: Whether that commit is new; not so where the Hub held the same files, nor in a dry run.
         tag: The tag that points to the commit, if one was asked for.
         dry_run: Whether nothing was sent.
+        kind: What was published, one of `biglog.publishing.kinds.KINDS`.
+        left_out: Files that were there and are not sent.
     """
 
     repo_id: str
@@ -72,6 +77,8 @@ class PublishResult:
     changed: bool
     tag: str | None
     dry_run: bool
+    kind: str = "model"
+    left_out: tuple[str, ...] = ()
 
 
 def save(
@@ -134,26 +141,104 @@ def publish(
         CheckpointError: The checkpoint or its card is missing, damaged or of another kind.
         OutputError: The Hub refuses or cannot be reached, or the tag exists on another commit.
     """
-    from huggingface_hub import constants
-
     check_owner(repo_id)
     source = find_checkpoint(checkpoint)
     check_card(source / CARD)
     with tempfile.TemporaryDirectory(prefix="biglog-publish-") as scratch:
         folder = assemble(source, Path(scratch) / "repo", bert=bert)
-        files = tuple(RepoFile(name, (folder / name).stat().st_size) for name in repository_files(folder))
-        commit, changed = None, False
-        if not dry_run:
-            title = message or f"Publish {source.name}" + (" as BERT" if bert else "")
-            with hub_errors(repo_id, f"{repo_id} is not published"):
-                api = connect(token)
-                api.create_repo(repo_id, private=private or None, exist_ok=True)
-                commit, changed = upload(api, repo_id, folder, revision, title)
-            if tag is not None:
-                with hub_errors(repo_id, f"{repo_id} is published as commit {commit}, but not tagged"):
-                    _tag(api, repo_id, tag, commit)
-    url = f"{constants.ENDPOINT}/{repo_id}"
-    return PublishResult(repo_id, url, files, revision or "main", commit, changed, tag, dry_run)
+        title = message or f"Publish {source.name}" + (" as BERT" if bert else "")
+        target = Target(repo_id, private=private, token=token, revision=revision, tag=tag)
+        return send(folder, target, title, dry_run=dry_run)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where something is published.
+
+    Attributes:
+        repo_id: ``<owner>/<name>``; created if it does not exist.
+        repo_type: ``model``, ``dataset`` or ``space``.
+        private: Create it as a private one (an existing one keeps its visibility).
+        token: A token that may write; by default HF_TOKEN or the one `hf auth login` keeps.
+        revision: The branch to write, made from main if it does not exist; by default main.
+        tag: A tag to put on the commit.
+        create: Whether it is created; else it must be there.
+    """
+
+    repo_id: str
+    repo_type: str = "model"
+    private: bool = False
+    token: str | None = None
+    revision: str | None = None
+    tag: str | None = None
+    create: bool = True
+
+    @property
+    def url(self) -> str:
+        """Its page on the Hub."""
+        from huggingface_hub import constants
+
+        prefix = "" if self.repo_type == "model" else f"{self.repo_type}s/"
+        return f"{constants.ENDPOINT}/{prefix}{self.repo_id}"
+
+
+def send(
+    folder: Path, target: Target, title: str, *, dry_run: bool = False, gone: Sequence[str] = ()
+) -> PublishResult:
+    """Sends a folder that is laid out as a repository, in one commit.
+
+    Args:
+        folder: What is sent.
+        target: Where to.
+        title: First line of the commit message.
+        dry_run: List the files, send nothing.
+        gone: Patterns of files of the repository that go where `folder` has them no more.
+
+    Returns:
+        What was sent, or would be.
+
+    Raises:
+        InputError: There is no token, or no repository where none is to be created.
+        OutputError: The Hub refuses or cannot be reached, or the tag exists on another commit.
+    """
+    files = tuple(RepoFile(name, (folder / name).stat().st_size) for name in repository_files(folder))
+    commit, changed, repo_id = None, False, target.repo_id
+    if not dry_run:
+        with hub_errors(repo_id, f"{repo_id} is not published"):
+            api = connect(target.token)
+            _prepare(api, target)
+            old = _gone(api, target, gone, files)
+            commit, changed = upload(
+                api, repo_id, folder, target.revision, title, repo_type=target.repo_type, gone=old
+            )
+        if target.tag is not None:
+            with hub_errors(repo_id, f"{repo_id} is published as commit {commit}, but not tagged"):
+                _tag(api, target, commit)
+    revision = target.revision or "main"
+    return PublishResult(repo_id, target.url, files, revision, commit, changed, target.tag, dry_run)
+
+
+def _prepare(api: HfApi, target: Target) -> None:
+    """Creates a repository, or checks that it is there."""
+    kind = target.repo_type
+    if target.create:
+        sdk = "static" if kind == "space" else None
+        private = target.private or None
+        api.create_repo(target.repo_id, repo_type=kind, private=private, exist_ok=True, space_sdk=sdk)
+    elif not api.repo_exists(target.repo_id, repo_type=kind):
+        raise InputError(
+            f"there is no {kind} {target.repo_id} that these could be added to",
+            remedy=f"Publish the {kind} first",
+        )
+
+
+def _gone(api: HfApi, target: Target, patterns: Sequence[str], files: Sequence[RepoFile]) -> list[str]:
+    """Files of a repository that fit a pattern and are not sent anew."""
+    if not patterns:
+        return []
+    held = api.list_repo_files(target.repo_id, repo_type=target.repo_type)
+    ours = {file.path for file in files}
+    return [name for name in held if name not in ours and any(fnmatch(name, one) for one in patterns)]
 
 
 def check_owner(repo_id: str) -> None:
@@ -173,11 +258,12 @@ def check_owner(repo_id: str) -> None:
         )
 
 
-def check_card(path: Path) -> None:
+def check_card(path: Path, what: str = "checkpoint") -> None:
     """Checks a model card as `huggingface_hub` does: a YAML mapping, with evaluation results it can read.
 
     Args:
         path: The card, README.md.
+        what: What it is the card of, for messages.
 
     Raises:
         CheckpointError: The card is missing, or its metadata is.
@@ -187,9 +273,7 @@ def check_card(path: Path) -> None:
     from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
     if not path.is_file():
-        raise CheckpointError(
-            "the checkpoint has no card", where=path, remedy="Write its card, then publish it"
-        )
+        raise CheckpointError(f"the {what} has no card", where=path, remedy="Write its card, then publish it")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -272,11 +356,12 @@ def upload(
     return info.oid, info.oid != before
 
 
-def _tag(api: HfApi, repo_id: str, tag: str, commit: str) -> None:
+def _tag(api: HfApi, target: Target, commit: str) -> None:
     """Puts a tag on a commit, unless it is there already."""
-    known = {ref.name: ref.target_commit for ref in api.list_repo_refs(repo_id).tags}
+    repo_id, kind, tag = target.repo_id, target.repo_type, target.tag or ""
+    known = {ref.name: ref.target_commit for ref in api.list_repo_refs(repo_id, repo_type=kind).tags}
     if tag not in known:
-        api.create_tag(repo_id, tag=tag, revision=commit)
+        api.create_tag(repo_id, tag=tag, revision=commit, repo_type=kind)
     elif known[tag] != commit:
         raise OutputError(
             f"{repo_id} was published as commit {commit}, but its tag {tag!r} is on {known[tag]}",

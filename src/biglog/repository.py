@@ -165,7 +165,7 @@ def check_checkpoint(folder: Path) -> BigLogPreTrainedModel:
         )
     if locked:
         raise CheckpointError("you may not read this file", where=folder / locked[0])
-    _check_weights(folder / WEIGHTS)
+    check_weights(folder / WEIGHTS)
     _check_tokenizer(folder / TOKENIZER, config.get("vocab_size"))
     return _load(folder, config)
 
@@ -203,8 +203,15 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _check_weights(path: Path) -> None:
-    """Opens the weights: their header must be sound and the file as long as the header says."""
+def check_weights(path: Path) -> None:
+    """Opens weights: their header must be sound and the file as long as the header says.
+
+    Args:
+        path: A file of safetensors.
+
+    Raises:
+        CheckpointError: It is not.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
