@@ -61,6 +61,7 @@ class Repo:
     kind: str
     id: str
     private: bool
+    sdk: str | None = None
     blobs: dict[str, bytes] = field(default_factory=dict)
     lfs: dict[str, bytes] = field(default_factory=dict)
     commits: dict[str, Commit] = field(default_factory=dict)

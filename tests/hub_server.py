@@ -212,7 +212,10 @@ class HubServer:
         answer = {"url": f"{self.url}/{PREFIXES[kind]}{repo_id}", "name": repo_id, "id": repo_id}
         if (kind, repo_id) in self.repos:
             return answer_json({"error": f"You already created this {kind} repo", **answer}, 409)
-        self.repos[kind, repo_id] = Repo(kind, repo_id, asked.get("visibility") == "private")
+        if kind == "space" and asked.get("sdk") not in ("static", "gradio", "docker"):
+            raise HubError(400, "A Space needs an sdk")
+        private = asked.get("visibility") == "private"
+        self.repos[kind, repo_id] = Repo(kind, repo_id, private, sdk=asked.get("sdk"))
         return answer_json(answer)
 
     def _delete(self, call: Call) -> Answer:
