@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from huggingface_hub import ModelCardData
+from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
 
 from biglog.errors import InputError
 from biglog.evaluation import card_parts as parts
+from biglog.evaluation.card_board import board_table, eval_results
+from biglog.evaluation.card_cost import cost_words
 from biglog.evaluation.charts import curves
 from biglog.evaluation.figures.learning import PICTURE, probes_picture, who
 from biglog.evaluation.figures.markdown import Result
 from biglog.evaluation.figures.parsing import parsing_for_card
 from biglog.evaluation.figures.speed import cold_in_short
+from biglog.evaluation.leaderboard.collecting import Entry
 from biglog.evaluation.probes.rendering import render_probes
 
 TEMPLATE: Final = "model_card.md.j2"
@@ -32,6 +36,7 @@ def render_model_card(
     *,
     parser: Result | None = None,
     parsing: Result | None = None,
+    board: Sequence[Entry] = (),
     pictures: str = "",
 ) -> str:
     """Returns the card of a pretrained checkpoint, YAML metadata included.
@@ -44,6 +49,7 @@ def render_model_card(
         left_out: Result of `recipes/left_out.py`; None leaves masked tokens of unseen domains out.
         parser: What the checkpoint's parser was taught by (`parser_config.json`); None: it has none.
         parsing: Result of `recipes/evaluation.py parsing`, for a checkpoint with a parser.
+        board: Results of this model and of others on tasks (`biglog.evaluation.leaderboard.collect`).
         pictures: Where the pictures are, relative to the card: empty for beside it, else with a slash at the
             end.
 
@@ -51,7 +57,7 @@ def render_model_card(
         InputError: The record lacks something that the card says.
     """
     try:
-        said = _said(record, probes, cold, left_out, pictures)
+        said = _said(record, probes, cold, left_out, pictures) | _on_tasks(record["name"], board)
         told = "" if parser is None or parsing is None else parsing_for_card(parser, parsing)
         return _environment().get_template(TEMPLATE).render(said | {"parsing": told})
     except (LookupError, TypeError, AttributeError, ValueError, UndefinedError) as error:
@@ -114,8 +120,8 @@ def _said(
     away = left_out if left_out is not None and left_out["name"] == name else None
     start = record["arguments"]["initial_checkpoint"]
     return {
-        "metadata": _metadata(name).to_yaml(),
         "r": record,
+        "cost": cost_words(record),
         "pictures": pictures,
         "limits": list(parts.limits(record, probes, away)),
         "beaten": parts.beaten_table(record, probes),
@@ -137,7 +143,13 @@ def _said(
     }
 
 
-def _metadata(name: str) -> ModelCardData:
+def _on_tasks(name: str, board: Sequence[Entry]) -> dict[str, str]:
+    """Results on tasks, in the metadata and in the text."""
+    metadata = _metadata(name, eval_results(name, board)).to_yaml()
+    return {"metadata": metadata, "board": board_table(name, board)}
+
+
+def _metadata(name: str, results: list[EvalResult]) -> ModelCardData:
     return ModelCardData(
         license="apache-2.0",
         library_name="transformers",
@@ -154,6 +166,7 @@ def _metadata(name: str) -> ModelCardData:
             "feature-extraction",
         ],
         model_name=name,
+        eval_results=results or None,
     )
 
 
