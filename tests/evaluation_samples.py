@@ -57,7 +57,7 @@ def windows_task(files: dict[str, str], **changed: object) -> Task:
         "ground_truth_version": "alert column",
         "metrics": ("f1", "average_precision"),
         "main_metric": "f1",
-        "baselines": ("new-event", "isolation-forest"),
+        "baselines": ("new-event", "event-set", "isolation-forest"),
         "measure": "windows",
         "options": {"domain": "BGL", "window_lines": 20},
         "seeds": (0, 1),

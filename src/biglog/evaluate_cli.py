@@ -14,6 +14,9 @@ from biglog.errors import InputError
 
 EXAMPLE = "Example: biglog evaluate --model ./my-encoder --tasks anomaly,probes --data DIR --out mine.json"
 
+_WIDE = 160
+"""Characters of a line in a pipe or a file."""
+
 
 def evaluate(
     model: Annotated[
@@ -68,7 +71,9 @@ def evaluate(
     if as_json:
         print_json(results.to_dict())
     else:
-        print_results(results, [] if folder is None else read_all(folder), Console())
+        console = Console()
+        wide = console if console.is_terminal else Console(width=_WIDE)
+        print_results(results, [] if folder is None else read_all(folder), wide)
 
 
 def _numbers(text: str | None) -> list[int]:
