@@ -12,6 +12,8 @@ from pathlib import Path
 from biglog.evaluation.cards import card_pictures, read_record, render_model_card
 from biglog.evaluation.figures.page import between, figures, figures_page, missing, read_result
 from biglog.evaluation.figures.scaling import scaling_page
+from biglog.evaluation.leaderboard import collect, render_markdown
+from biglog.evaluation.leaderboard.describing import titles
 from biglog.evaluation.tree import tree
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,13 +31,16 @@ def documents() -> dict[Path, str]:
     parser, parsing = (
         read_result(path) for path in (embedded / "parser_config.json", results / "parsing.json")
     )
+    tasks = results / "leaderboard"
+    board = collect([tasks]) if any(tasks.glob("*.json")) else []
     told = {
-        where: render_model_card(record, *about, parser=parser, parsing=parsing, pictures=where)
+        where: render_model_card(record, *about, parser=parser, parsing=parsing, board=board, pictures=where)
         for where in ("", f"{NAME}/")
     }
     pictures = card_pictures(record, about[0]).items()
     return {
         **{folder / name: drawn for folder in (cards / NAME, embedded) for name, drawn in pictures},
+        **({cards / "LEADERBOARD.md": render_markdown(board, cards, titles())} if board else {}),
         cards / f"{NAME}.md": told[f"{NAME}/"],
         embedded / "README.md": told[""],
         ROOT / "docs" / "figures.md": figures_page(results),
