@@ -128,7 +128,7 @@ def _windows(told: Mapping[str, Any]) -> list[str]:
 def _unvouched(told: Mapping[str, Any]) -> list[str]:
     cases = told["cases"]
     names = list(next(iter(cases.values()))["systems"])
-    rows = [[name, *(_cell(one["systems"][name]["f1"]) for one in cases.values())] for name in names]
+    rows = [[name, *(_f1_and_ap(one["systems"][name]) for one in cases.values())] for name in names]
     learnt = joined(
         [
             f"{case}: {one['learnt_from']['anomalies']:,} of {one['learnt_from']['groups']:,}"
@@ -139,7 +139,11 @@ def _unvouched(told: Mapping[str, Any]) -> list[str]:
         f"A log that nobody has called normal, as `biglog detect FILE` takes it: {told['protocol']} judged. "
         f"Anomalous windows in what is learnt from: {learnt}."
     )
-    return [text, table(["F1", *cases], rows)]
+    return [text, table(["F1 / AP", *cases], rows)]
+
+
+def _f1_and_ap(row: Mapping[str, Any]) -> str:
+    return f"{row['f1']['mean']:.3f} / {row['average_precision']['mean']:.3f}"
 
 
 _FIGURES: Final = ("precision", "recall", "average_precision", "auroc")
@@ -152,11 +156,7 @@ def _windows_in_short(told: Mapping[str, Any]) -> list[str]:
     rows = [
         [
             name,
-            *(
-                f"{told[case]['systems'][name]['f1']['mean']:.3f} / "
-                f"{told[case]['systems'][name]['average_precision']['mean']:.3f}"
-                for case in cases
-            ),
+            *(_f1_and_ap(told[case]["systems"][name]) for case in cases),
         ]
         for name in names
     ]
