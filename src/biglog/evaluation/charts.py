@@ -24,7 +24,7 @@ MOST_POINTS: Final = 120
 _PANEL_HEIGHT, _MARGIN, _GAP = 232, 16, 20
 _LEFT, _TOP, _BOTTOM = 44, 62, 34
 _ROW, _HEAD, _NAMES = 28, 64, 190
-_CELL, _SLANTED = 22, 66
+_CELL, _SLANTED, _OVERHANG = 22, 66, 26
 _DEEPEST: Final = 0.6
 """Opacity of a cell of 1: words on it stay readable, on light and on dark."""
 _DASHES: Final = ("", "7 3", "2 3", "8 3 2 3")
@@ -193,24 +193,33 @@ def scores(columns: Sequence[Column], systems: Sequence[str], *, own: str, title
     return _picture(parts, height + _MARGIN, title)
 
 
-def heat(blocks: Sequence[Block], columns: Sequence[str], *, title: str, notes: Sequence[str] = ()) -> str:
-    """Draws values between 0 and 1 as a matrix whose cells are the stronger the greater they are.
+def heat(
+    blocks: Sequence[Block],
+    columns: Sequence[str],
+    *,
+    title: str,
+    notes: Sequence[str] = (),
+    most: float = 1.0,
+) -> str:
+    """Draws values as a matrix whose cells are the stronger the greater they are.
 
     Args:
         blocks: Rows, block below block.
         columns: Their order.
         title: For readers who cannot see the picture.
         notes: Lines above it.
+        most: The value of the strongest cell; the weakest is 0.
 
     Raises:
-        InputError: There is nothing to draw, or a value is no share.
+        InputError: There is nothing to draw, or a value is below 0 or above `most`.
     """
     values = [value for block in blocks for row in block.rows.values() for value in row.values()]
     if not columns or not values:
         raise InputError("there is no value to draw a matrix of", remedy="Run the study")
-    if not all(-1e-9 <= value <= 1 + 1e-9 for value in values):
-        raise InputError(f"a matrix is of shares, and {max(values, key=abs):g} is none")
-    across = (WIDTH - 2 * _MARGIN - _NAMES) / len(columns)
+    if not all(-1e-9 <= value <= most + 1e-9 for value in values):
+        odd = next(value for value in values if not -1e-9 <= value <= most + 1e-9)
+        raise InputError(f"a value of the matrix is {odd:g}", remedy=f"Give values from 0 to {most:g}")
+    across = (WIDTH - 2 * _MARGIN - _NAMES - _OVERHANG) / len(columns)
     parts = [
         _text(_MARGIN + 4, _MARGIN + 10 + 16 * i, note, "dim" if i else "strong")
         for i, note in enumerate(notes)
@@ -221,12 +230,12 @@ def heat(blocks: Sequence[Block], columns: Sequence[str], *, title: str, notes: 
         turned = f' transform="rotate(-40 {_n(x)} {_n(top - 6)})"'
         parts.append(_text(x, top - 6, name, "small").replace("<text", f"<text{turned}", 1))
     for block in blocks:
-        parts += _block(block, columns, top, across)
+        parts += _block(block, columns, top, across, most)
         top += _CELL * (len(block.rows) + 1) + 6
     return _picture(parts, top + 4, title)
 
 
-def _block(block: Block, columns: Sequence[str], top: float, across: float) -> Iterator[str]:
+def _block(block: Block, columns: Sequence[str], top: float, across: float, most: float) -> Iterator[str]:
     yield _text(_MARGIN + 4, top + _CELL - 8, block.title, "dim")
     best = {
         column: max((row[column] for row in block.rows.values() if column in row), default=math.nan)
@@ -240,7 +249,7 @@ def _block(block: Block, columns: Sequence[str], top: float, across: float) -> I
             if column not in row:
                 continue
             place = f'x="{_n(x + 1)}" y="{_n(y + 1)}" width="{_n(across - 2)}" height="{_CELL - 2}"'
-            strength = f'fill-opacity="{_DEEPEST * row[column]:.2f}"'
+            strength = f'fill-opacity="{_DEEPEST * row[column] / most:.2f}"'
             yield f'<rect class="cell" {place} rx="3" {strength}/>'
             bold = " strong" if block.mark_best and row[column] == best[column] else ""
             yield _text(x + across / 2, y + 15, f"{row[column]:.2f}", f"middle small{bold}")
