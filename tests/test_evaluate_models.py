@@ -329,7 +329,7 @@ def test_the_command_measures_and_shows_a_model_beside_others(biglog, tmp_path):
     words = ("--tasks", "anomaly/thunderbird-windows-100", "--data", DATA)
     first = biglog("--model", "new-event", *words, "--out", tmp_path / "new-event.json")
     assert first.code == 0
-    second = biglog("--model", TINY, *words, "--out", tmp_path / "tiny.json", "--seeds", "0,1")
+    second = biglog("--model", TINY, *words, "--out", tmp_path / "tiny.json", "--seeds", 0, 1)
     assert second.code == 0
     assert "new-event 0." in second.out
     assert "lines/s" in second.err
@@ -343,7 +343,9 @@ def test_the_command_measures_and_shows_a_model_beside_others(biglog, tmp_path):
     ("words", "said"),
     [
         (("--tasks", "anomaly/bgl-window-20"), "Did you mean anomaly/bgl-windows-20?"),
-        (("--seeds", "a,b"), "--seeds is 'a,b', and no integers"),
+        (("--seeds", "0,b"), "--seeds is '0,b', and no integers"),
+        (("--seeds", 0, "b"), "--seeds is '0 b', and no integers"),
+        (("new-event",), "what is 'new-event'?"),
         (("--model", "new-event", "--data", "/nowhere"), "/nowhere: no such folder of data"),
         (("--model", "new-event", "--tasks", "parsing"), "new-event takes none of these tasks"),
         (("--model", "/nowhere/model"), "no such folder"),

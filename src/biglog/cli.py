@@ -22,6 +22,7 @@ from biglog.detect_cli import EXAMPLE as DETECT_EXAMPLE
 from biglog.detect_cli import detect
 from biglog.errors import BigLogError, InputError
 from biglog.evaluate_cli import EXAMPLE as EVALUATE_EXAMPLE
+from biglog.evaluate_cli import SETTINGS as EVALUATE_SETTINGS
 from biglog.evaluate_cli import evaluate
 from biglog.explain_cli import EXAMPLE as EXPLAIN_EXAMPLE
 from biglog.explain_cli import explain
@@ -139,7 +140,7 @@ app.command(epilog=DETECT_EXAMPLE)(detect)
 app.command(epilog=EXPLAIN_EXAMPLE)(explain)
 app.command(epilog=STUDY_EXAMPLE)(study)
 app.command(context_settings=ADAPT_SETTINGS)(adapt)
-app.command(epilog=EVALUATE_EXAMPLE)(evaluate)
+app.command(epilog=EVALUATE_EXAMPLE, context_settings=EVALUATE_SETTINGS)(evaluate)
 app.add_typer(predict_app, name="predict")
 app.command(epilog=LEADERBOARD_EXAMPLE)(leaderboard)
 app.command(epilog=PUBLISH_EXAMPLE)(publish)

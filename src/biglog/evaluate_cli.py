@@ -18,7 +18,12 @@ _WIDE = 160
 """Characters of a line in a pipe or a file."""
 
 
+SETTINGS = {"allow_extra_args": True}
+"""Seeds may stand one after the other: `--seeds 0 1 2`."""
+
+
 def evaluate(
+    context: typer.Context,
     model: Annotated[
         str | None,
         typer.Option(
@@ -33,7 +38,7 @@ def evaluate(
         Path, typer.Option(help="Folder of the data.", envvar="BIGLOG_DATA", show_envvar=True)
     ] = Path("data"),
     seeds: Annotated[
-        str | None, typer.Option(help="Seeds, with commas. Default: those of each task.")
+        str | None, typer.Option(help="Seeds, with commas or blanks. Default: those of each task.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="JSON of results; what is there is kept.")] = None,
     name: Annotated[str | None, typer.Option(help="What tables call the model.")] = None,
@@ -62,7 +67,7 @@ def evaluate(
         else:
             print_tasks(every, list(BASELINES), Console())
         return
-    numbers = _numbers(seeds)
+    numbers = _numbers(seeds, context.args)
     subject = model_subject(model, called=name, peers=peers)
     with tasks_bar() as progress:
         how = Run(data, numbers, out, again, lambda text: print(text, file=sys.stderr), progress)
@@ -76,8 +81,11 @@ def evaluate(
         print_results(results, [] if folder is None else read_all(folder), wide)
 
 
-def _numbers(text: str | None) -> list[int]:
+def _numbers(text: str | None, more: list[str]) -> list[int]:
+    if more and text is None:
+        raise InputError(f"what is {more[0]!r}?", remedy="Name the model by --model, tasks by --tasks")
+    told = " ".join([text or "", *more]).strip()
     try:
-        return [int(one) for one in (text or "").replace(",", " ").split()]
+        return [int(one) for one in told.replace(",", " ").split()]
     except ValueError as error:
-        raise InputError(f"--seeds is {text!r}, and no integers", remedy="Write --seeds 0,1,2") from error
+        raise InputError(f"--seeds is {told!r}, and no integers", remedy="Write --seeds 0 1 2") from error
