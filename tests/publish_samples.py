@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from failure_logs import lines_and_failures
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
 
 from biglog import FailurePredictor
+from biglog.checkpoints import checkpoint_path
 from modeling_biglog import BigLogForSequenceClassification
 
 
@@ -33,6 +35,15 @@ def logits(folder: str | Path, base: str | Path, input_ids: torch.Tensor) -> tor
     model = PeftModel.from_pretrained(loaded, str(folder)).eval()
     with torch.no_grad():
         return model(input_ids=input_ids).logits
+
+
+def save_parser(folder: Path) -> Path:
+    """The embedded parser alone, with a card."""
+    folder.mkdir()
+    for name in ("parser_config.json", "parser.safetensors"):
+        shutil.copyfile(checkpoint_path() / name, folder / name)
+    (folder / "README.md").write_text("---\nlibrary_name: biglog\n---\n# A parser\n")
+    return folder
 
 
 @cache

@@ -21,10 +21,10 @@ from hub_server import HubServer
 from hub_wire import User
 from hypothesis import given, settings
 from leaderboard_samples import models, write_models
-from publish_samples import history, logits, predictor, save_adapter, save_predictor
+from publish_samples import history, logits, predictor, save_adapter, save_parser, save_predictor
 from test_leaderboard_ranking import rows
 
-from biglog import hub
+from biglog import cli, hub
 from biglog.errors import InputError, OutputError
 from biglog.evaluation.leaderboard import collect, tables
 from biglog.evaluation.leaderboard.eval_results import from_entries, to_entries
@@ -79,20 +79,24 @@ told["scores"] = biglog.AnomalyDetector.from_pretrained("acme/detector").score_s
 risk = biglog.FailurePredictor.from_pretrained("acme/predictor")
 told["risks"] = risk.risks(lines)["risk"].to_list()
 told["alerts_from"] = risk.threshold
+parser = biglog.LogParser.from_pretrained("acme/parser")
+told["templates"] = parser.parse(["user ann logged in", "user bob logged in"])["template"].to_list()
 print(json.dumps(told))
 """
 
 
-def test_adapter_detector_and_predictor_come_back_by_their_ids(here: HubServer, base: Path, tmp_path: Path):
+def test_what_was_saved_comes_back_by_its_id(here: HubServer, base: Path, tmp_path: Path):
     adapter, lines = save_adapter(tmp_path / "adapter"), history()[0]
     fitted("knn").save_pretrained(tmp_path / "detector")
     save_predictor(tmp_path / "predictor")
     publish(base, Target("acme/biglog"))
-    for name in ("adapter", "detector", "predictor"):
-        done = publish(tmp_path / name, Target(f"acme/{name}", tag="v1"), None, Options(base="acme/biglog"))
+    save_parser(tmp_path / "parser")
+    for name in ("adapter", "detector", "predictor", "parser"):
+        options = Options(base=None if name == "parser" else "acme/biglog")
+        done = publish(tmp_path / name, Target(f"acme/{name}", tag="v1"), None, options)
         assert (done.kind, done.changed) == (name, True)
         assert here.repos["model", f"acme/{name}"].tags == {"v1": done.commit}
-        again = publish(tmp_path / name, Target(f"acme/{name}"), None, Options(base="acme/biglog"))
+        again = publish(tmp_path / name, Target(f"acme/{name}"), None, options)
         assert (again.changed, again.commit) == (False, done.commit)
     (tmp_path / "ids.json").write_text(json.dumps(IDS.tolist()))
     (tmp_path / "forms.json").write_text(json.dumps(sessions(20, 1) + ODD))
@@ -114,6 +118,7 @@ def test_adapter_detector_and_predictor_come_back_by_their_ids(here: HubServer, 
     np.testing.assert_array_equal(told["scores"], fitted("knn").score_samples(TESTED))
     np.testing.assert_array_equal(told["risks"], predictor().risks(lines)["risk"])
     assert told["alerts_from"] == predictor().threshold
+    assert told["templates"] == ["user <*> logged in"] * 2
 
 
 def test_results_beside_a_model_are_read_back_and_ranked(here: HubServer, base: Path, tmp_path: Path):
@@ -135,6 +140,17 @@ def test_results_beside_a_model_are_read_back_and_ranked(here: HubServer, base: 
     others = collect([write_models(tmp_path / "others", models()[1:])])
     ranked = {row.model.name: row.rank for row in tables([*others, entry])[0].rows}
     assert ranked["acme/biglog"] == 1
+
+
+def test_the_command_ranks_results_of_the_hub(here: HubServer, tmp_path: Path, monkeypatch, capsys):
+    publish(write_models(tmp_path / "results"), Target("acme/results"))
+    monkeypatch.setattr(sys, "argv", ["biglog", "leaderboard", "--from-hub", "datasets/acme/results"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code
+    told = capsys.readouterr().out
+    assert f"[JSON]({here.url}/datasets/acme/results/blob/main/results/model-0.json)" in told
+    assert "| 2 ≈ 1 |" in told
 
 
 def test_results_as_a_dataset(here: HubServer, tmp_path: Path):

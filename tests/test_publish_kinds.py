@@ -13,7 +13,7 @@ import torch
 from checkpoints import TINY
 from fitted_detectors import fitted
 from leaderboard_samples import write_models
-from publish_samples import save_adapter, save_predictor
+from publish_samples import save_adapter, save_parser, save_predictor
 
 from biglog import cli
 from biglog.errors import BigLogError, CheckpointError, InputError
@@ -36,18 +36,12 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     fitted("knn").save_pretrained(root / "detector")
     (root / "detector" / "alerts.json").write_text("{}")
     write_space(collect([write_models(root / "results")]), root / "space")
-    parser = root / "parser"
-    parser.mkdir()
-    embedded = Path(cli.__file__).parent / "checkpoints" / "biglog-mini"
-    for name in ("parser_config.json", "parser.safetensors"):
-        shutil.copyfile(embedded / name, parser / name)
-    (parser / "README.md").write_text("---\nlibrary_name: biglog\n---\n# A parser\n")
     return {
         "model": TINY,
         "adapter": save_adapter(root / "adapter"),
         "detector": root / "detector",
         "predictor": save_predictor(root / "predictor"),
-        "parser": parser,
+        "parser": save_parser(root / "parser"),
         "results": root / "results",
         "space": root / "space",
     }
@@ -188,6 +182,25 @@ def test_paths_of_this_machine_are_found(tmp_path: Path, told: object, field: st
         check_no_places(tmp_path)
 
 
+def test_a_model_whose_configuration_names_a_folder_is_refused(saved, tmp_path: Path) -> None:
+    folder = copied(saved["model"], tmp_path)
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n# A model\n")
+    (folder / "run.json").write_text(json.dumps({"source": str(tmp_path / "labels.csv")}))  # is not sent
+    assert dry(folder).kind == "model"
+    told = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(told | {"_name_or_path": str(tmp_path / "old")}))
+    with pytest.raises(InputError, match=r"config\.json: _name_or_path is .*a path of this machine"):
+        dry(folder)
+
+
+def test_built_tables_are_a_dataset(tmp_path: Path) -> None:
+    (tmp_path / "HDFS").mkdir()
+    (tmp_path / "HDFS" / "build.json").write_text("{}")
+    assert recognised(tmp_path) == "dataset"
+    with pytest.raises(InputError, match="no table was built here"):
+        dry(tmp_path)
+
+
 def test_paths_can_be_hidden(saved, tmp_path: Path) -> None:
     folder = copied(saved["parser"], tmp_path)
     (folder / "record.json").write_text(json.dumps({"source": str(tmp_path / "labels.csv")}))
@@ -252,7 +265,9 @@ def test_the_command_lists_files_and_what_stays(saved, monkeypatch, capsys) -> N
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert not stop.value.code
-    *files, last = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr()
+    assert said.err == "It holds normal forms of the logs that it was fitted on.\n"
+    *files, last = said.out.splitlines()
     assert files[-1].split() == ["stays", "here", "alerts.json"]
     assert last.startswith("4 files (detector) would be published to ")
 

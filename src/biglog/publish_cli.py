@@ -78,5 +78,7 @@ def publish(
         typer.echo(f"{file.size:>12,}  {file.path}")
     for name in result.left_out:
         typer.echo(f"{'stays here':>12}  {name}")
+    if result.kind in ("detector", "predictor"):
+        typer.echo("It holds normal forms of the logs that it was fitted on.", err=True)
     state = "would be published to" if dry_run else "published to" if result.changed else "unchanged at"
     typer.echo(f"{len(result.files)} files ({result.kind}) {state} {result.url}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -52,16 +52,17 @@ def check_no_pickles(folder: Path) -> None:
             )
 
 
-def check_no_places(folder: Path) -> None:
+def check_no_places(folder: Path, names: Sequence[str] | None = None) -> None:
     """Checks that no JSON file names a path of this machine.
 
     Args:
         folder: What is to be sent.
+        names: Files of it that are sent; None is all, in folders below, too.
 
     Raises:
         InputError: One does; the message names the field.
     """
-    for place in places(folder):
+    for place in places(folder, names):
         raise InputError(
             f"{place.field} is {place.value!r}, a path of this machine, which says nothing to others",
             where=place.file,
@@ -69,14 +70,16 @@ def check_no_places(folder: Path) -> None:
         )
 
 
-def places(folder: Path) -> Iterator[Place]:
+def places(folder: Path, names: Sequence[str] | None = None) -> Iterator[Place]:
     """Yields the paths of this machine in JSON files.
 
     Args:
         folder: What is to be sent.
+        names: As of `check_no_places`.
     """
     for path in sorted(folder.rglob("*.json")):
-        if path.name not in _UNREAD:
+        sent = names is None or path.relative_to(folder).as_posix() in names
+        if sent and path.name not in _UNREAD:
             try:
                 told = json.loads(path.read_text(encoding="utf-8"))
             except ValueError as error:

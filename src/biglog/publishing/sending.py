@@ -12,10 +12,12 @@ from biglog import hub
 from biglog.dataset_repository import publish_datasets
 from biglog.errors import InputError
 from biglog.hub import PublishResult, Target, check_owner, send
+from biglog.publishing.checks import check_no_places
 from biglog.publishing.kinds import KINDS, recognised
 from biglog.publishing.results import lay_out_as_dataset, lay_out_for_model
 from biglog.publishing.saved import lay_out
 from biglog.publishing.space import lay_out_space
+from biglog.repository import OPTIONAL_FILES, REQUIRED_FILES, find_checkpoint
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def _check_options(kind: str, said: Options, target: Target) -> None:
 
 
 def _model(path: Path, target: Target, said: Options, kind: str) -> PublishResult:
+    check_no_places(find_checkpoint(path), (*REQUIRED_FILES, *OPTIONAL_FILES))
     return hub.publish(
         path,
         target.repo_id,
