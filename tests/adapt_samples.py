@@ -12,7 +12,11 @@ from biglog.logs.record import read_logs
 from biglog.training.adapt import AdaptArguments, Examples, Table, find_base, fit, read_examples
 
 LOGS = Path(__file__).parent / "data" / "loghub"
-DOMAINS = ("Apache", "BGL", "HDFS")
+KINDS = {
+    "hadoop": ("HDFS", "Hadoop", "Spark"),
+    "hpc": ("BGL", "HPC", "Thunderbird"),
+    "unix": ("Linux", "OpenSSH", "Mac"),
+}
 
 QUICK = {"model": str(TINY), "use_cpu": True, "save_steps": 0, "dropout": 0.0, "threads": 1}
 """Arguments of every run here: the tiny checkpoint, and nothing drawn but the order."""
@@ -20,24 +24,24 @@ QUICK = {"model": str(TINY), "use_cpu": True, "save_steps": 0, "dropout": 0.0, "
 
 @cache
 def lines() -> pl.DataFrame:
-    """Real lines of three systems, in turn, labelled by their system; some come several times."""
+    """Real lines of nine systems, in turn, labelled by their kind; some come several times."""
     frames = []
-    for domain in DOMAINS:
-        contents = read_logs(str(LOGS / f"{domain}.log")).read()["content"].head(24)
-        frame = pl.DataFrame({"content": contents}).with_row_index("at")
-        frames.append(frame.with_columns(label=pl.lit(domain)))
+    for kind, domains in KINDS.items():
+        logs = [str(LOGS / f"{domain}.log") for domain in domains]
+        frame = read_logs(logs).read().select("content").with_row_index("at")
+        frames.append(frame.with_columns(label=pl.lit(kind)))
     mixed = pl.concat(frames).sort("at", "label").drop("at")
     return pl.concat([mixed, mixed.head(30), mixed.head(9)])
 
 
 def windows() -> pl.DataFrame:
-    """Windows of one to four of these lines; those with a line of BGL are odd."""
+    """Windows of one to four of these lines; those with a line of the kind hpc are odd."""
     parts, at = [], 0
     table = lines()
     while at < len(table):
         part = table.slice(at, 1 + len(parts) % 4)
         at += len(part)
-        parts.append((part["content"].to_list(), "odd" if "BGL" in part["label"] else "plain"))
+        parts.append((part["content"].to_list(), "odd" if "hpc" in part["label"] else "plain"))
     return pl.DataFrame(parts, schema=["contents", "label"], orient="row")
 
 

@@ -16,7 +16,6 @@ from biglog.errors import InputError
 from biglog.training.adapt import RECORD, AdaptArguments, adapt, classify, load_adapted
 from biglog.training.adaptation.order import epoch_order
 
-
 WITHOUT_GRADIENT = ("pooling.bias", "key.bias")
 """A softmax does not see them: their gradient is rounding, which AdamW makes as large as any other."""
 
@@ -58,16 +57,16 @@ def test_a_batch_of_all_rows_is_as_many_small_ones_gathered():
 
 
 def test_equal_rows_are_computed_once(monkeypatch):
-    from biglog.training.adaptation import cached
+    from biglog.training.adaptation import cache
 
     seen = []
-    plain = cached.line_vectors
+    plain = cache.line_vectors
 
     def counting(model, tokens):
         seen.append(len(tokens))
         return plain(model, tokens)
 
-    monkeypatch.setattr(cached, "line_vectors", counting)
+    monkeypatch.setattr(cache, "line_vectors", counting)
     found = fitted(lines(), mode="frozen", epochs=2)
     forms = examples_of(lines(), found.arguments).groups.forms
     assert seen == [len(forms)]
@@ -125,7 +124,7 @@ def test_a_saved_model_reads_raw_lines_as_the_library_reads_any(tmp_path):
 def test_training_stops_early_and_keeps_the_best_in_both_loops(tmp_path):
     """The held-out rows contradict the others, so that their loss only rises: the first epoch is the best."""
     table = lines()
-    turned = table.with_columns(label=pl_rotated(table["label"]))
+    turned = table.with_columns(label=rotated(table["label"]))
     given = {"mode": "frozen", "epochs": 12, "patience": 2, "learning_rate": 1e-2}
     given |= {"warmup_ratio": 0.0, "save_total_limit": 3, "output_path": str(tmp_path)}
     cached = fitted(table, turned, **given)
@@ -141,8 +140,8 @@ def test_training_stops_early_and_keeps_the_best_in_both_loops(tmp_path):
     assert losses == sorted(losses)
 
 
-def pl_rotated(labels):
-    following = {"Apache": "BGL", "BGL": "HDFS", "HDFS": "Apache"}
+def rotated(labels):
+    following = {"hadoop": "hpc", "hpc": "unix", "unix": "hadoop"}
     return labels.replace(following)
 
 
@@ -164,3 +163,36 @@ def test_a_loss_that_is_no_number_is_told(tmp_path):
         fitted(lines(), mode="full", learning_rate=1e30, epochs=5, output_path=str(tmp_path))
     with pytest.raises(InputError, match="loss is no number"):
         fitted(lines(), mode="frozen", learning_rate=1e38, epochs=50)
+
+
+@pytest.mark.parametrize("head", ["sequence", "token"])
+@pytest.mark.parametrize("batch", [4, 1000])
+def test_steps_in_closed_form_are_those_of_autograd(head, batch, monkeypatch):
+    """Gradients are clipped at times, classes and rows weigh differently, and the rate changes."""
+    from biglog.training.adaptation import cached
+    from biglog.training.adaptation.steps import AutogradSteps, ClosedSteps
+
+    taken = []
+
+    def told_apart(kind):
+        return lambda *given: taken.append(kind(*given)) or taken[-1]
+
+    given = {"head": head, "mode": "frozen", "epochs": 6, "batch_size": batch, "class_weights": ["balanced"]}
+    given |= {"max_grad_norm": 0.3, "weight_decay": 0.1, "lr_scheduler": "cosine", "distinct": True}
+    heads = []
+    for kind in (ClosedSteps, AutogradSteps):
+        monkeypatch.setattr(cached, "steps_of", told_apart(kind))
+        heads.append(head_of(fitted(TABLES[head](), **given)))
+    assert [type(one) for one in taken] == [ClosedSteps, AutogradSteps]
+    for name, weight in heads[0].items():
+        assert torch.allclose(weight, heads[1][name], atol=1e-5), name
+    monkeypatch.undo()
+    whole = fitted(TABLES[head](), **given)
+    assert all(torch.equal(weight, heads[0][name]) for name, weight in head_of(whole).items())
+
+
+def test_dropout_is_left_to_autograd():
+    one, other = (fitted(lines(), mode="frozen", dropout=0.5, seed=seed, epochs=4) for seed in (1, 1))
+    assert torch.equal(one.model.classifier.weight, other.model.classifier.weight)
+    plain = fitted(lines(), mode="frozen", dropout=0.0, seed=1, epochs=4)
+    assert not torch.allclose(one.model.classifier.weight, plain.model.classifier.weight, atol=1e-4)

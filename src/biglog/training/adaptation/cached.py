@@ -11,21 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import get_scheduler
 
 from biglog.errors import InputError
-from biglog.tasks.groups import Floats, Ints
 from biglog.training.adaptation.arguments import AdaptArguments
+from biglog.training.adaptation.cache import Cache
 from biglog.training.adaptation.examples import Examples
-from biglog.training.adaptation.losses import trained_weights, weighted_loss
+from biglog.training.adaptation.losses import trained_weights
 from biglog.training.adaptation.order import epoch_order
-from biglog.training.adaptation.scoring import line_vectors, windows
-from biglog.training.adaptation.tokens import FormTokens
+from biglog.training.adaptation.steps import steps_of
 
 _NO_DECAY = ("bias", "norm")
 
@@ -45,99 +42,6 @@ class Learnt:
     epochs: float = 0.0
     best_epoch: float | None = None
     curve: list[dict[str, float]] = field(default_factory=list)
-
-
-class Cache:
-    """What the encoder says of examples, computed once, and the loss of the head on some of them.
-
-    Args:
-        model: With the head; its encoder is frozen.
-        head: `sequence`, `token` or `window`.
-        tokens: Of the examples' forms.
-        examples: The examples.
-        weights: Of each example.
-        class_weights: Of each class.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        head: str,
-        tokens: FormTokens,
-        examples: Examples,
-        weights: Floats,
-        class_weights: Tensor,
-    ) -> None:
-        self._model: Any = model
-        self._head, self._examples, self._class_weights = head, examples, class_weights
-        self._weights = torch.from_numpy(weights).float()
-        if head == "token":
-            self._lay_out_words(tokens)
-        else:
-            self._vectors = line_vectors(model, tokens)
-            self._labels = torch.from_numpy(np.concatenate(examples.labels))
-            self._sizes = np.ones(len(examples), dtype=np.int64)
-        if head == "sequence":
-            self._vectors = self._vectors[examples.groups.codes.astype(np.int64)]
-
-    def _lay_out_words(self, tokens: FormTokens) -> None:
-        """Token states at the first token of each labelled word, examples one after the other."""
-        states = _word_states(self._model, tokens)
-        rows, labels, sizes = [], [], []
-        for number in range(len(self._examples)):
-            form = int(self._examples.codes(number)[0])
-            there = tokens.firsts[form] >= 0
-            rows.append(states[form])
-            labels.append(self._examples.labels[number][there])
-            sizes.append(int(there.sum()))
-        self._vectors, self._sizes = torch.cat(rows), np.array(sizes)
-        self._labels = torch.from_numpy(np.concatenate(labels))
-        self._starts = np.concatenate([[0], np.cumsum(self._sizes)])
-
-    def loss(self, rows: Ints) -> Tensor:
-        """The loss of a batch.
-
-        Args:
-            rows: Example of each row.
-        """
-        numbers, counts = np.unique(rows, return_counts=True)
-        return self.loss_of(numbers, counts)
-
-    def loss_of(self, numbers: Ints, counts: Ints) -> Tensor:
-        """The loss of distinct examples.
-
-        Args:
-            numbers: Which.
-            counts: How many rows each stands for.
-        """
-        chosen = torch.from_numpy(numbers)
-        weights = self._weights[chosen] * torch.from_numpy(counts)
-        total = int((counts * self._sizes[numbers]).sum())
-        if self._head == "window":
-            lines, mask = windows(self._vectors, self._examples, numbers)
-            logits = self._model(line_embeddings=lines, line_mask=mask).logits
-            return weighted_loss(logits, self._labels[chosen], weights, self._class_weights, total)
-        if self._head == "token":
-            sizes = self._sizes[numbers]
-            within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-            weights = weights.repeat_interleave(torch.from_numpy(sizes))
-            chosen = torch.from_numpy(np.repeat(self._starts[numbers], sizes) + within)
-        logits = self._model.classifier(self._model.dropout(self._vectors[chosen]))
-        return weighted_loss(logits, self._labels[chosen], weights, self._class_weights, total)
-
-
-@torch.no_grad()
-def _word_states(model: Any, tokens: FormTokens) -> list[Tensor]:
-    model.bert.eval()
-    device = next(model.parameters()).device
-    found: list[Tensor] = [torch.zeros(0)] * len(tokens)
-    for batch in tokens.batches():
-        inputs = {name: value.to(device) for name, value in tokens.batch(batch).items()}
-        states = model.bert(**inputs).last_hidden_state.float().cpu()
-        for form, row in zip(batch, states, strict=True):
-            firsts = tokens.firsts[form]
-            found[form] = row[torch.from_numpy(firsts[firsts >= 0])].clone()
-    return found
 
 
 def train_cached(
@@ -162,29 +66,22 @@ def train_cached(
     size = arguments.batch_size * arguments.gradient_accumulation_steps or len(rows)
     per_epoch = math.ceil(len(rows) / size)
     steps = math.ceil(arguments.epochs * per_epoch)
-    optimizer, schedule = _optimizer(model, arguments, steps)
-    weights, learnt, best = trained_weights(model), Learnt(), _Best(model, arguments.patience)
-    whole = (np.arange(len(examples)), examples.counts) if size >= len(rows) else None
+    learnt, best = Learnt(), _Best(model, arguments.patience)
     model.train()
+    taking = steps_of(model, cache, arguments, steps)
     for epoch in range(math.ceil(arguments.epochs)):
-        order = rows if whole else rows[epoch_order(len(rows), arguments.seed, epoch)]
-        summed, done = torch.zeros(()), 0
-        for at in range(0, len(rows), size):
-            loss = cache.loss_of(*whole) if whole else cache.loss(order[at : at + size])
-            optimizer.zero_grad()
-            loss.backward()
-            if arguments.max_grad_norm:
-                torch.nn.utils.clip_grad_norm_(weights, arguments.max_grad_norm)
-            optimizer.step()
-            schedule.step()
-            learnt.steps, summed, done = learnt.steps + 1, summed + loss.detach(), done + 1
-            if learnt.steps >= steps:
-                break
+        # A step that sees all rows does not care for their order.
+        order = rows if per_epoch == 1 else rows[epoch_order(len(rows), arguments.seed, epoch)]
+        batches = [order[at : at + size] for at in range(0, len(rows), size)][: steps - learnt.steps]
+        with np.errstate(over="ignore", invalid="ignore"):  # a loss that is no number is told below
+            losses = [taking.step(batch) for batch in batches]
+        learnt.steps += len(losses)
         learnt.epochs = learnt.steps / per_epoch
-        point = {"epoch": learnt.epochs, "loss": float(summed) / done}
+        point = {"epoch": learnt.epochs, "loss": sum(losses) / len(losses)}
         if not math.isfinite(point["loss"]):
             problem = f"the loss is no number in epoch {epoch + 1}"
             raise InputError(problem, remedy="Give a lower learning_rate")
+        taking.write()
         stop = False
         if held is not None and (arguments.patience or learnt.steps >= steps):
             point["held_out_loss"] = _held_out_loss(model, *held)
@@ -217,23 +114,6 @@ def _held_out_loss(model: nn.Module, cache: Cache, examples: Examples) -> float:
         total, labels = total + float(cache.loss_of(numbers, counts[numbers])) * count, labels + count
     model.train()
     return total / labels
-
-
-def _optimizer(model: nn.Module, arguments: AdaptArguments, steps: int) -> tuple[Any, Any]:
-    """What the Trainer makes: AdamW without decay of biases and normalisations, and the schedule."""
-    named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-    plain = [weight for name, weight in named if any(part in name.lower() for part in _NO_DECAY)]
-    decayed = [weight for name, weight in named if all(part not in name.lower() for part in _NO_DECAY)]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": decayed, "weight_decay": arguments.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-        ],
-        lr=arguments.rate,
-        fused=True,
-    )
-    warmup = math.ceil(steps * arguments.warmup_ratio)
-    return optimizer, get_scheduler(arguments.lr_scheduler, optimizer, warmup, steps)
 
 
 class _Best:

@@ -16,7 +16,8 @@ from transformers import set_seed
 from biglog.errors import InputError
 from biglog.training.adaptation.adapters import probe, with_adapters
 from biglog.training.adaptation.arguments import AdaptArguments
-from biglog.training.adaptation.cached import Cache, Learnt, train_cached
+from biglog.training.adaptation.cache import Cache
+from biglog.training.adaptation.cached import Learnt, train_cached
 from biglog.training.adaptation.examples import Examples
 from biglog.training.adaptation.heads import Base, build_model
 from biglog.training.adaptation.language import language_score, segments_of, train_language

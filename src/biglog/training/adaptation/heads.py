@@ -78,10 +78,10 @@ def find_base(model: str | None, head: str) -> Base:
     Raises:
         CheckpointError: It is missing, damaged, of another type, or an adapter.
     """
-    source, name = resolve(model)
-    if (Path(source) / ADAPTER_FILE).is_file():
+    if model is not None and (Path(model).expanduser() / ADAPTER_FILE).is_file():
         problem = "this is an adapter, and not a model that can be adapted"
-        raise CheckpointError(problem, where=name, remedy="Give its base model, or merge it first")
+        raise CheckpointError(problem, where=model, remedy="Give its base model, or merge it first")
+    source, name = resolve(model)
     with quiet():
         try:
             config = AutoConfig.from_pretrained(source, trust_remote_code=False)
