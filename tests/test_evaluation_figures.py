@@ -21,7 +21,7 @@ from biglog.evaluation.figures.page import SECTIONS, between, figures, figures_p
 
 ROOT = Path(__file__).resolve().parents[1]
 PROBES = Path(__file__).parent / "data" / "results" / "probes.json"
-OPTIONAL = [section.file for section in SECTIONS if not section.is_needed]
+OPTIONAL = list(dict.fromkeys(section.file for section in SECTIONS if not section.is_needed))
 ABLATION: dict[str, Any] = {
     "schema": "biglog-ablation/1",
     "steps": 800,
@@ -137,8 +137,10 @@ def test_what_is_there_is_shown(results: Path) -> None:
     write(results, "pretraining_ablation.json", ABLATION)
     write(results, "left_out_biglog-mini.json", LEFT_OUT)
     write(results, "benchmark_parsing.json", PARSING_SPEED)
-    left_out = ["parsing.json", "anomaly.json", "failure.json", "tokenizers.json", "statements.json"]
-    assert missing(results) == left_out
+    left_out = ["parsing.json", "anomaly.json", "benchmark_detection.json", "failure.json"]
+    left_out += ["tokenizers.json", "statements.json"]
+    studies = ("zero_shot", "few_shot", "transfer", "data_size", "model_size")
+    assert missing(results) == left_out + [f"study_{name}.json" for name in studies]
     assert "| Mac | 10 | **40** | 4.0 × | 30 | 3.0 × | 0.20 GB |" in figures_page(results)
     page, short = figures_page(results), figures(results)
     for title in ("Probes", "Lines never seen before", "Training efficiency", "Ablation of the recipe"):

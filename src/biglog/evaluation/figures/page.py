@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from biglog.errors import InputError
-from biglog.evaluation.figures import anomaly, failure, learning, parsing, reading, speed
+from biglog.evaluation.figures import anomaly, failure, learning, parsing, reading, speed, studies
 from biglog.evaluation.figures.markdown import Result, origin
 
 Write = Callable[[Result], str]
@@ -55,6 +55,13 @@ SECTIONS: Final = (
     Section("tokenizers.json", "Tokenizers", learning.tokenizers),
     Section("training_efficiency.json", "Training efficiency", speed.training),
     Section("statements.json", "Log statements", reading.statements),
+    Section("study_zero_shot.json", "Zero-shot", studies.zero_shot),
+    Section("study_few_shot.json", "Few labels", studies.few_shot),
+    Section("study_transfer.json", "Domain transfer", studies.transfer),
+    Section("anomaly.json", "Online learning", studies.online),
+    Section("study_data_size.json", "More training data", studies.data_size),
+    Section("study_model_size.json", "Size of the encoder", studies.model_size),
+    Section("tokenizers.json", "Bytes a token", studies.tokenizer),
 )
 """In the order of the README; docs/figures.md has the same."""
 
@@ -120,7 +127,8 @@ def missing(results: Path) -> list[str]:
     Args:
         results: The folder of result files.
     """
-    return [one.file for one in SECTIONS if not one.is_needed and not (results / one.file).is_file()]
+    optional = dict.fromkeys(one.file for one in SECTIONS if not one.is_needed)
+    return [file for file in optional if not (results / file).is_file()]
 
 
 def read_result(path: Path) -> Result | None:
