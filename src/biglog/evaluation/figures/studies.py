@@ -41,10 +41,10 @@ def transfer(result: Result) -> str:
         "**Domain transfer**: a rule for *are two normal forms one event?* is learnt from the labelled "
         f"events of one domain and asked in every other one, {of} x {of - 1} pairs of 2,000-line samples. "
         f"Ours, seeds {_seeds(result)}, is asked by encoders that left the target's fold out; they have seen "
-        f"most sources (*same fold* are pairs of which they have seen neither). {OURS} is above TF-IDF of words "
-        f"and MiniLM-L6 in {bar['found']} of {of} targets: the bar ({bar['wanted']}) {verdict}. But a rule "
-        f"that learns nothing, *{_TRIVIAL}*, is as good as {OURS} or better in {lost}: {_mean(rule)} in the "
-        f"mean, and ours with these two facts beside the vectors {_mean(shaped)}."
+        f"most sources (*same fold* are pairs of which they have seen neither). {OURS} is above TF-IDF of "
+        f"words and MiniLM-L6 in {bar['found']} of {of} targets: the bar ({bar['wanted']}) {verdict}. But a "
+        f"rule that learns nothing, *{_TRIVIAL}*, is as good as {OURS} or better in {lost}: {_mean(rule)} in "
+        f"the mean, and ours with these two facts beside the vectors {_mean(shaped)}."
     )
     if silent:
         told += f" No two forms are one event in {joined(silent)}: what is learnt there is *never*."

@@ -192,7 +192,7 @@ def few_shot_detection(
         say: Is told what was done.
 
     Returns:
-        `sets`: of each `curves`, F1 by way to choose and number of labels (`ALL` too), mean and deviation over
+        `sets`: of each `curves`, F1 by way to choose and number of labels (`ALL` too), mean and deviation of
         seeds, and `share` of all labels; `validation`: shares by way and part; `bar`: of the `way` that these
         choose.
     """

@@ -191,3 +191,23 @@ def drawn(name: str, result: Mapping[str, Any], where: Path) -> str:
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         problem = f"this result lacks what {name} draws: {type(error).__name__} {error}"
         raise InputError(problem, where=where, remedy="Run the study again") from error
+
+
+def study_pictures(results: Path) -> dict[str, str]:
+    """Draws every study whose result is there.
+
+    Args:
+        results: The folder of results.
+
+    Returns:
+        SVG by file name.
+
+    Raises:
+        InputError: A result cannot be read, or lacks what is drawn.
+    """
+    found = {}
+    for name, study in STUDIES.items():
+        path = results / study.source
+        if path.is_file():
+            found[f"{name}.svg"] = drawn(name, read_json(path), path)
+    return found
