@@ -181,7 +181,14 @@ def _peer(peer: str) -> Make:
 
         versions: dict[str, Any] = peer_settings(peers)["peer_versions"] or {}
         source = f"logparser3 {versions.get('logparser3', '')}".strip()
-        return Subject(name=name, kind="system", takes=frozenset({"parsing"}), source=source, parsers=parsers)
+        return Subject(
+            name=name,
+            kind="system",
+            takes=frozenset({"parsing"}),
+            source=source,
+            parsers=parsers,
+            timed=False,
+        )
 
     return make
 

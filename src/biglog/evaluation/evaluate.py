@@ -129,6 +129,7 @@ def measure(task: Task, subject: Subject, run: Run, code: str) -> TaskResult:
     subject.forget()
     started = time.perf_counter()
     measured = MEASURES[task.measure](task, run.folder, subject, seeds)
+    seconds = round(time.perf_counter() - started, 2) if subject.timed else 0.0
     return TaskResult(
         task=task.id,
         task_version=task.version,
@@ -141,7 +142,7 @@ def measure(task: Task, subject: Subject, run: Run, code: str) -> TaskResult:
         seeds=seeds,
         exposure=subject.exposure(task),
         lines=measured.lines,
-        wall_seconds=round(time.perf_counter() - started, 2),
+        wall_seconds=seconds,
         details=measured.details | {"code": code},
     )
 
@@ -151,7 +152,7 @@ def told(name: str, row: TaskResult) -> str:
     main = row.metrics[row.main_metric]
     speed = "" if row.lines_per_second is None else f", {row.lines_per_second:,.0f} lines/s"
     figure = f"{row.main_metric} {main.mean:.4f} (sd {main.sd:.4f} over {main.runs})"
-    return f"{name}, {row.task}: {figure}, {row.wall_seconds:.1f} s{speed}"
+    return f"{name}, {row.task}: {figure}{speed and f', {row.wall_seconds:.1f} s'}{speed}"
 
 
 def code_checksum() -> str:

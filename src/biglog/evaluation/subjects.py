@@ -77,6 +77,7 @@ class Subject:
         parsers: Of a parser.
         drawn: Kinds of tasks in which its seed makes a difference.
         exposure: What its pretraining saw of a task, one of `biglog.evaluation.results.EXPOSURES`.
+        timed: Whether it works here and now; what was made elsewhere before has no speed.
         forget: Empties its caches, so that each task is timed from the beginning.
     """
 
@@ -94,6 +95,7 @@ class Subject:
     parsers: Parsers | None = None
     drawn: frozenset[str] = frozenset()
     exposure: Callable[[Task], str] = lambda task: "none"
+    timed: bool = True
     forget: Callable[[], None] = lambda: None
 
     def encode(self, domain: str, seed: int) -> Encode:
