@@ -85,7 +85,7 @@ def test_what_other_code_or_weights_measured_is_measured_again(made, tmp_path):
     found = evaluate(rule, [task], run)
     assert [row.details["code"] for row in found.results] == [code_checksum(), "old"]
     other = model_subject("new-event")
-    newer = evaluate(type(other)(**(vars(other) | {"revision": "new"})), [task], run)
+    newer = evaluate(replace(other, revision="new"), [task], run)
     assert [row.task for row in newer.results] == [task.id], "figures of other weights are not kept"
 
 
@@ -109,6 +109,17 @@ def test_what_is_drawn_has_a_run_a_seed(made):
     assert row.metrics["f1"] == Figure(row.metrics["f1"].mean, 0.0, 2)
     (row,) = evaluate(rule, [task], Run(folder, seeds=[3])).results
     assert row.seeds == [3]
+
+
+def test_what_was_made_elsewhere_has_no_speed(made):
+    folder, task = made
+    said = []
+    (row,) = evaluate(
+        replace(baseline("new-event"), timed=False), [task], Run(folder, say=said.append)
+    ).results
+    assert row.wall_seconds == 0.0
+    assert row.lines_per_second is None
+    assert said[0].endswith("over 1)")
 
 
 def test_progress_is_told_task_by_task(made):

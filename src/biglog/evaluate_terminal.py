@@ -37,7 +37,7 @@ def print_results(results: ModelResults, others: Sequence[ModelResults], console
             row.main_metric,
             f"{main.mean:.4f} ± {main.sd:.4f}" if main.runs > 1 else f"{main.mean:.4f}",
             row.exposure.replace("_", " "),
-            f"{row.wall_seconds:.1f}",
+            "" if speed is None else f"{row.wall_seconds:.1f}",
             "" if speed is None else f"{speed:,.0f}",
             ", ".join(f"{name} {value:.4f}" for name, value in beside(row, results.name, others)),
         )

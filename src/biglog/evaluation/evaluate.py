@@ -150,9 +150,10 @@ def measure(task: Task, subject: Subject, run: Run, code: str) -> TaskResult:
 def told(name: str, row: TaskResult) -> str:
     """Says in a line what a model did on a task."""
     main = row.metrics[row.main_metric]
-    speed = "" if row.lines_per_second is None else f", {row.lines_per_second:,.0f} lines/s"
     figure = f"{row.main_metric} {main.mean:.4f} (sd {main.sd:.4f} over {main.runs})"
-    return f"{name}, {row.task}: {figure}{speed and f', {row.wall_seconds:.1f} s'}{speed}"
+    speed = row.lines_per_second
+    timed = "" if speed is None else f", {row.wall_seconds:.1f} s, {speed:,.0f} lines/s"
+    return f"{name}, {row.task}: {figure}{timed}"
 
 
 def code_checksum() -> str:
