@@ -1,6 +1,6 @@
 """Runs a study, writes results/study_NAME.json and draws docs/studies/NAME.svg; `all` draws what is there.
 
-Example: python recipes/studies.py transfer --models runs/last --seeds 0 --seeds 1 --seeds 2
+Example: python recipes/studies.py transfer --models runs/last --seeds 0 1 2
 
 Encoders are those of `recipes/leave_domains_out.py`. `biglog study` is the same command.
 """

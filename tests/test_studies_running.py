@@ -225,6 +225,8 @@ def test_what_is_wrong_is_said_in_a_line(capfd, monkeypatch, tmp_path: Path) -> 
     assert "transfer" in run("--list").out
     failed(run("nix"), "'nix'", "transfer")
     failed(run(), "no study is named")
+    failed(run("online", "transfer"), "what is 'transfer'?")
+    failed(run("online", "--seeds", 0, "x"), "no integers")
     failed(run("online", "--results", tmp_path, "--pictures", tmp_path), "anomaly.json", "anomalies.py")
     failed(run("transfer", "--draw", "--results", tmp_path), "no result of transfer")
     (tmp_path / "study_transfer.json").write_text('{"domains": {}}')

@@ -34,6 +34,7 @@ from biglog.predict_cli import app as predict_app
 from biglog.publish_cli import EXAMPLE as PUBLISH_EXAMPLE
 from biglog.publish_cli import publish
 from biglog.study_cli import EXAMPLE as STUDY_EXAMPLE
+from biglog.study_cli import SETTINGS as STUDY_SETTINGS
 from biglog.study_cli import study
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def analyze(
 app.command(epilog=PARSE_EXAMPLE)(parse)
 app.command(epilog=DETECT_EXAMPLE)(detect)
 app.command(epilog=EXPLAIN_EXAMPLE)(explain)
-app.command(epilog=STUDY_EXAMPLE)(study)
+app.command(epilog=STUDY_EXAMPLE, context_settings=STUDY_SETTINGS)(study)
 app.command(context_settings=ADAPT_SETTINGS)(adapt)
 app.command(epilog=EVALUATE_EXAMPLE, context_settings=EVALUATE_SETTINGS)(evaluate)
 app.add_typer(predict_app, name="predict")

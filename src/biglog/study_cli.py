@@ -10,12 +10,15 @@ import typer
 
 from biglog.errors import InputError
 
-EXAMPLE = "Example: biglog study transfer --models runs/last --seeds 0 --seeds 1"
+EXAMPLE = "Example: biglog study transfer --models runs/last --seeds 0 1 2"
+SETTINGS = {"allow_extra_args": True}
+"""Seeds may stand one after the other: `--seeds 0 1 2`."""
 
 _ALL = "all"
 
 
 def study(
+    context: typer.Context,
     name: Annotated[
         str, typer.Argument(help="A study (see --list), or `all` to draw what was measured.")
     ] = "",
@@ -60,7 +63,7 @@ def study(
     at = Workplace(
         data=root,
         results=results,
-        seeds=seeds or [0],
+        seeds=_numbers(seeds, context.args),
         folds=folds(),
         embedders=lambda: fold_embedders(models, cache),
         statements=statements or [root / "statements" / "statements.csv.gz"],
@@ -78,3 +81,12 @@ def study(
         if (results / told.source).is_file():
             run_study(one, at, pictures, draw_only=True)
             typer.echo(pictures / f"{one}.svg")
+
+
+def _numbers(seeds: list[int] | None, more: list[str]) -> list[int]:
+    if more and not seeds:
+        raise InputError(f"what is {more[0]!r}?", remedy="Name one study; seeds stand behind --seeds")
+    try:
+        return [*(seeds or [0]), *(int(one) for one in more)]
+    except ValueError as error:
+        raise InputError(f"--seeds is {' '.join(more)!r}, and no integers", remedy="0 1 2") from error
