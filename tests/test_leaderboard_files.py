@@ -64,13 +64,15 @@ def test_the_form_passes_its_own_check() -> None:
     [
         ({"schema": "biglog.result/0"}, "schema is 'biglog.result/0'"),
         ({"url": "javascript:alert(1)"}, "url is 'javascript:alert"),
-        ({"date": 3}, "date is no text"),
+        ({"date": 3}, "date is 3, and no text"),
         ({"kind": "oracle"}, "kind is 'oracle'"),
         ({"colour": 1}, "colour is no field"),
-        ({"data": ["a"]}, r"results\[0\].data is no object"),
-        ({"seeds": []}, r"results\[0\].seeds is no list"),
+        ({"data": ["a"]}, r"results\[0\].data is \['a'\], and no object"),
+        ({"data": {"a": 3}}, r"results\[0\].data.a is 3, and no checksum"),
+        ({"seeds": []}, r"results\[0\].seeds has no seed"),
         ({"lines": -1}, r"results\[0\].lines is -1"),
         ({"wall_seconds": "long"}, r"results\[0\].wall_seconds is 'long'"),
+        ({"wall_seconds": -1.0}, r"results\[0\].wall_seconds is -1.0, and no time"),
         ({"metrics": {"f1": {"mean": 87.1}}}, r"results\[0\].metrics.f1.mean is 87.1, out of 0 to 1"),
     ],
 )
@@ -104,7 +106,7 @@ def test_a_space_has_all_that_it_links_to(folder: Path, tmp_path: Path) -> None:
         for row in table["rows"]:
             told = json.loads((space / row["result"]).read_text(encoding="utf-8"))
             assert told["name"] == row["model"]
-    links = re.findall(r'<a href="(results/[^"]+)"', (space / "index.html").read_text(encoding="utf-8"))
+    links = re.findall(r'href="(results/[^"]+)"', (space / "index.html").read_text(encoding="utf-8"))
     assert len(links) == sum(len(one.results) for one in models())
     assert all((space / link).is_file() for link in links)
     before = {path: path.read_bytes() for path in first}

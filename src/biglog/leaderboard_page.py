@@ -96,6 +96,7 @@ class Glance(NamedTuple):
         start: Where the line between both begins, in percent.
         wide: How long it is.
         ahead: Whether the model ranks above the baseline.
+        places: Where every ranked row lies, in percent.
     """
 
     model: Mark | None
@@ -103,6 +104,7 @@ class Glance(NamedTuple):
     start: float
     wide: float
     ahead: bool
+    places: list[float]
 
 
 def write_page(entries: Sequence[Entry], path: Path, titles: Mapping[str, str] | None = None) -> None:
@@ -264,7 +266,8 @@ def overview(table: Table) -> Glance:
     marks = [None if row is None else _mark(table, row) for row in (model, baseline)]
     places = [mark.place for mark in marks if mark is not None] or [0.0]
     ahead = model is not None and baseline is not None and (model.rank or 0) < (baseline.rank or 0)
-    return Glance(marks[0], marks[1], min(places), max(places) - min(places), ahead)
+    every = [_mark(table, row).place for row in ranked]
+    return Glance(marks[0], marks[1], min(places), max(places) - min(places), ahead, every)
 
 
 def _mark(table: Table, row: Row) -> Mark:

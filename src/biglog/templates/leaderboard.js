@@ -10,7 +10,7 @@
     if (told === "") return null;
     return numeric ? Number(told) : told.toLowerCase();
   };
-  const texts = new Set(["model", "exposure", "date"]);
+  const texts = new Set(["model", "exposure"]);
 
   const sort = (table, button) => {
     const head = button.closest("th");

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -106,6 +107,11 @@ def speed(row: Row) -> str:
     """Returns lines a second of wall time, short."""
     rate = row.result.lines_per_second
     return "" if rate is None else f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+
+
+def head(protocol: str) -> str:
+    """Returns what a protocol begins with, up to its first colon or semicolon."""
+    return re.split(r"[:;]", protocol, maxsplit=1)[0]
 
 
 def arrow(metric: str) -> str:
