@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import re
@@ -48,12 +49,11 @@ def model_subject(name: str | None = None, *, called: str | None = None, peers: 
     try:
         return _checkpoint(name, called)
     except CheckpointError as error:
-        if name is None or "/" in name or Path(name).exists():
+        near = difflib.get_close_matches(name or "", BASELINES, 1, 0.75)
+        if not near or "/" in str(name) or Path(str(name)).exists():
             raise
-        try:
-            return baseline(name)
-        except InputError as other:
-            raise CheckpointError(f"{error.problem}, and {other.problem}", remedy=other.remedy) from error
+        problem, remedy = f"{error.problem}; nor a baseline", f"Did you mean {near[0]}?"
+        raise CheckpointError(problem, where=name, remedy=remedy) from error
 
 
 def _reader(encoder: LogEncoder) -> Reader:
@@ -157,7 +157,7 @@ def _folds(folder: Path, called: str) -> Subject:
         name=called,
         kind="encoder",
         takes=ENCODERS_TAKE,
-        source=folder.name,
+        source=f"{folder.name}: encoders that each left domains out",
         revision=revision,
         parameters=sum(weights.numel() for weights in first.model.parameters()),
         readers=reader,
