@@ -133,7 +133,10 @@ def test_an_adapter_whose_base_is_unknown(saved, tmp_path: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": None}))
     with pytest.raises(InputError, match=r"adapter_config.json: base_model_name_or_path is None.*unknown"):
         dry(folder)
-    assert dry(folder, base=BASE).kind == "adapter"
+    card = folder / "README.md"
+    card.write_text("---\nlibrary_name: peft\n---\n# Without a base\n")
+    sizes = {file.path: file.size for file in dry(folder, base=BASE).files}
+    assert sizes["README.md"] == card.stat().st_size + len(f"base_model: {BASE}\n")
 
 
 @pytest.mark.parametrize("kind", ["adapter", "detector", "parser"])
@@ -149,7 +152,7 @@ def test_pickles_are_refused_or_stay_here(saved, tmp_path: Path) -> None:
     (folder / "training_args.bin").write_bytes(pickle.dumps({"lr": 1}))
     assert dry(folder, base=BASE).left_out == ("training_args.bin",)
     (folder / "notes.txt").write_bytes(pickle.dumps({"lr": 1}))
-    with pytest.raises(InputError, match=r"notes.txt: this is a pickle, which runs code"):
+    with pytest.raises(InputError, match=rf"{folder}/notes.txt: this is a pickle, which runs code"):
         dry(folder, base=BASE)
     (folder / "notes.txt").unlink()
     (folder / "adapter_model.safetensors").unlink()
@@ -204,7 +207,7 @@ def test_built_tables_are_a_dataset(tmp_path: Path) -> None:
 def test_paths_can_be_hidden(saved, tmp_path: Path) -> None:
     folder = copied(saved["parser"], tmp_path)
     (folder / "record.json").write_text(json.dumps({"source": str(tmp_path / "labels.csv")}))
-    with pytest.raises(InputError, match=r"record\.json: source is"):
+    with pytest.raises(InputError, match=rf"{folder}/record\.json: source is"):
         dry(folder)
     sizes = {file.path: file.size for file in dry(folder, hide_paths=True).files}
     assert sizes["record.json"] == len('{\n "source": "labels.csv"\n}\n')

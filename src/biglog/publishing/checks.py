@@ -34,11 +34,12 @@ class Place(NamedTuple):
     value: str
 
 
-def check_no_pickles(folder: Path) -> None:
+def check_no_pickles(folder: Path, source: Path | None = None) -> None:
     """Checks that no file runs code when it is loaded.
 
     Args:
         folder: What is to be sent.
+        source: Where it was copied from, for messages.
 
     Raises:
         InputError: A file is a pickle, or holds one.
@@ -47,17 +48,18 @@ def check_no_pickles(folder: Path) -> None:
         if path.is_file() and _is_pickle(path):
             raise InputError(
                 "this is a pickle, which runs code when it is loaded",
-                where=path,
+                where=(source or folder) / path.relative_to(folder),
                 remedy="Save it as safetensors, or remove it",
             )
 
 
-def check_no_places(folder: Path, names: Sequence[str] | None = None) -> None:
+def check_no_places(folder: Path, names: Sequence[str] | None = None, source: Path | None = None) -> None:
     """Checks that no JSON file names a path of this machine.
 
     Args:
         folder: What is to be sent.
         names: Files of it that are sent; None is all, in folders below, too.
+        source: Where it was copied from, for messages.
 
     Raises:
         InputError: One does; the message names the field.
@@ -65,7 +67,7 @@ def check_no_places(folder: Path, names: Sequence[str] | None = None) -> None:
     for place in places(folder, names):
         raise InputError(
             f"{place.field} is {place.value!r}, a path of this machine, which says nothing to others",
-            where=place.file,
+            where=(source or folder) / place.file.relative_to(folder),
             remedy="Give --base for what it stands on; --hide-paths keeps only the last part of others",
         )
 

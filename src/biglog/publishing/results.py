@@ -57,8 +57,8 @@ def lay_out_for_model(file: Path, folder: Path, dataset: str | None, page: str) 
             remedy="Give it by --dataset owner/name, or publish the folder of results as a dataset",
         )
     (folder / RESULTS).mkdir()
+    check_no_places(file.parent, [file.name])
     shutil.copyfile(file, folder / RESULTS / file.name)
-    check_no_places(folder)
     entries = to_entries(results, dataset, f"{page}/blob/main/{RESULTS}/{file.name}")
     place = folder / FILE
     place.parent.mkdir()
@@ -81,8 +81,8 @@ def lay_out_as_dataset(source: Path, folder: Path) -> None:
     (folder / RESULTS).mkdir()
     for entry in collect([source]):
         assert entry.path is not None  # read from a file
+        check_no_places(entry.path.parent, [entry.path.name])
         shutil.copyfile(entry.path, folder / RESULTS / entry.path.name)
-    check_no_places(folder)
     entries = collect([folder / RESULTS])
     check_names(entries)
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows(entries))

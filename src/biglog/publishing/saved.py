@@ -18,6 +18,7 @@ from biglog.errors import CheckpointError, InputError
 from biglog.hub import check_card
 from biglog.publishing import kinds
 from biglog.publishing.checks import Place, check_no_pickles, check_no_places, places
+from biglog.publishing.front_matter import front_matter
 from biglog.publishing.predictor_card import predictor_card
 from biglog.repository import CARD, check_repo_id, writing
 
@@ -69,11 +70,11 @@ def lay_out(
     _write_card(kind, folder)
     _name_base(kind, source, folder, base)
     check_card(folder / CARD, kind)
-    check_no_pickles(folder)
+    check_no_pickles(folder, source)
     if hide_paths:
         for place in list(places(folder)):
             _replace(folder, place)
-    check_no_places(folder)
+    check_no_places(folder, source=source)
     return left
 
 
@@ -117,6 +118,7 @@ def _name_base(kind: str, source: Path, folder: Path, base: str | None) -> None:
             _replace(folder, Place(folder / file, field, named), base)
         elif named is None:
             _replace_field(folder / file, field, base)
+        _name_in_card(folder / CARD, base)
         return
     if not isinstance(named, str) or not named:
         raise InputError(
@@ -158,6 +160,16 @@ def _replace(folder: Path, place: Place, name: str | None = None) -> None:
 def _replace_field(path: Path, field: str, value: str) -> None:
     told = _read(path) | {field: value}
     path.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _name_in_card(path: Path, base: str) -> None:
+    """Names what it stands on in the card's metadata, from which a Hub draws the family of a model."""
+    from huggingface_hub import ModelCard
+
+    if front_matter(path) and front_matter(path).get("base_model") != base:
+        card = ModelCard(path.read_text(encoding="utf-8"))
+        card.data["base_model"] = base
+        path.write_text(str(card), encoding="utf-8")
 
 
 def _renamed(told: Any, old: str, new: str) -> Any:

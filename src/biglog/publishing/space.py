@@ -46,6 +46,6 @@ def lay_out_space(source: Path, folder: Path) -> list[str]:
         shutil.copyfile(source / name, folder / name)
     if (source / RESULTS).is_dir():
         shutil.copytree(source / RESULTS, folder / RESULTS)
-    check_no_pickles(folder)
-    check_no_places(folder)
+    check_no_pickles(folder, source)
+    check_no_places(folder, source=source)
     return sorted({path.name for path in source.iterdir()} - {CARD, PAGE, DATA, RESULTS})
