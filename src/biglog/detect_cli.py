@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from biglog.inference.detector import AnomalyDetector
     from biglog.inference.follow import Place
     from biglog.tasks.groups import Groups
-
-SAVE_SECONDS = 30.0
-"""How old the saved state of a followed file becomes."""
 
 EXAMPLE = "Example: biglog detect app.log.gz --session 'request=([0-9a-f]+)' --report report.html"
 
@@ -321,19 +317,17 @@ def _follow(
         with reading_bar(train) as progress:
             fit_files(train, detector, grouping, layout=layout, progress=progress)
     stream, place = _stream(detector, grouping, state)
-    saved, alerted = time.monotonic(), False
-
-    def between() -> None:
-        nonlocal saved
-        interrupts.check()
-        if time.monotonic() - saved > SAVE_SECONDS:
-            _save(stream, state, place)
-            saved = time.monotonic()
+    alerted = False
 
     try:
-        with Interrupts() as interrupts:
+        with Interrupts(lambda: _save(stream, state, place)) as interrupts:
             for alerts in follow_alerts(
-                Path(files[0]), stream, layout=layout, place=place, learnt=_say_learnt, between=between
+                Path(files[0]),
+                stream,
+                layout=layout,
+                place=place,
+                learnt=_say_learnt,
+                between=interrupts.check,
             ):
                 alerted |= bool(alerts)
                 _tell_alerts(alerts, wanted)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
     from biglog.inference.follow import Place
     from biglog.inference.parser import LogParser
     from biglog.tasks.parsing.stream import ParseStream
-
-SAVE_SECONDS = 30.0
-"""How old the saved state of a followed file becomes."""
 
 EXAMPLE = "Example: biglog parse app.log.gz --out parsed.parquet --templates known.txt"
 
@@ -164,18 +160,11 @@ def _follow(
         raise InputError("--follow writes to standard output", where=out, remedy="Leave --out out, and use >")
     told: set[str] = set()
     place = Place() if state is None or not state.exists() else Place(**followed(state))
-    saved = time.monotonic()
-
-    def between() -> None:
-        nonlocal saved
-        interrupts.check()
-        if time.monotonic() - saved > SAVE_SECONDS:
-            _save(stream, state, place)
-            saved = time.monotonic()
 
     try:
-        with writing_rows(STANDARD_OUTPUT) as write, Interrupts() as interrupts:
-            for frame in follow(Path(files[0]), stream, layout=layout, place=place, between=between):
+        saving = Interrupts(lambda: _save(stream, state, place))
+        with writing_rows(STANDARD_OUTPUT) as write, saving as interrupts:
+            for frame in follow(Path(files[0]), stream, layout=layout, place=place, between=interrupts.check):
                 write(frame)
                 _print_aliases(stream, told)
     except KeyboardInterrupt:

@@ -20,6 +20,10 @@ from biglog.logs.record import read_logs
 from biglog.tasks.parsing.stream import ParseStream
 
 POLL_SECONDS: Final = 0.5
+
+SAVE_SECONDS: Final = 30.0
+"""How old the saved state of a followed file becomes."""
+
 _CHUNK_BYTES = 4 << 20
 
 
@@ -43,11 +47,15 @@ class Interrupts:
 
     What was told and where the file was read to belong together: an interrupt between the two would have
     lines judged twice, or never. A second one comes through at once.
+
+    Args:
+        save: Saves both; called at such places from time to time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, save: Callable[[], None] | None = None) -> None:
         self._before: dict[signal.Signals, Any] = {}
         self._came = False
+        self._save, self._saved = save, time.monotonic()
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -64,13 +72,16 @@ class Interrupts:
         self._came = True
 
     def check(self) -> None:
-        """Interrupts, if one came.
+        """Interrupts, if one came, and saves, if the last time was `SAVE_SECONDS` ago.
 
         Raises:
             KeyboardInterrupt: One came.
         """
         if self._came:
             raise KeyboardInterrupt
+        if self._save is not None and time.monotonic() - self._saved > SAVE_SECONDS:
+            self._save()
+            self._saved = time.monotonic()
 
 
 def follow(
