@@ -81,7 +81,8 @@ def reproduce(
 
     Returns:
         `figures` (as of `Compared`), `differing`, `not_run` (by model why), `stale` (rows of tasks of another
-        version or that are gone), `wide` (main figures with a large deviation over seeds), and facts.
+        version or that are gone), `wide` (main figures with a large deviation over seeds), `task_seconds` (of
+        all tasks, kept ones too), `wall_seconds` (of this run) and facts.
 
     Raises:
         InputError: There are no committed results, one is damaged, or data are missing or others.
@@ -94,6 +95,7 @@ def reproduce(
     started = time.perf_counter()
     figures: list[Compared] = []
     wide: list[dict[str, Any]] = []
+    task_seconds = 0.0
     not_run: dict[str, str] = {}
     stale = [f"{model.name}, {row.task}" for model in before for row in model.results if _task(row) is None]
     for model in before:
@@ -108,11 +110,13 @@ def reproduce(
             old = next(one for one in model.results if one.task == row.task)
             figures += compare(model.name, old, row, tolerance)
             wide += _wide(model.name, row)
+            task_seconds += row.wall_seconds
     differing = [one for one in figures if one.state == "differs"]
     return {
         "schema": SCHEMA,
         "tolerance": tolerance,
         "wall_seconds": round(time.perf_counter() - started, 1),
+        "task_seconds": round(task_seconds, 1),
         "models": [model.name for model in before],
         "states": {
             state: sum(one.state == state for one in figures) for state in ("equal", "near", "differs")
@@ -203,6 +207,6 @@ def told(result: dict[str, Any]) -> str:
         f"{len(result['models'])} models, {sum(states.values())} figures: {states['equal']} equal, "
         f"{states['near']} within {result['tolerance']:g}, {states['differs']} differ; "
         f"{spread['rows_over_seeds']} rows over seeds, {len(spread['wide'])} vary by more than "
-        f"{spread['limit']:g}; {result['wall_seconds'] / 60:.1f} minutes"
+        f"{spread['limit']:g}; {result['task_seconds'] / 60:.1f} minutes of tasks, {result['wall_seconds'] / 60:.1f} in this run"
     )
     return "\n".join(lines)
