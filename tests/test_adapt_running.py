@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -185,3 +188,35 @@ def test_a_checkpoint_without_a_head_of_ours_is_told(tmp_path):
     (folder / "config.json").write_text(json.dumps(config | {"architectures": ["BigLogModel"]}))
     with pytest.raises(CheckpointError, match="it has no head"):
         load_adapted(folder)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does_with_batches_twice_as_large(tmp_path):
+    """Also on the last batch of an epoch, which is not full, and with rows of other weights."""
+    path = tmp_path / "lines.csv"
+    lines().head(80).write_csv(path)
+    found = []
+    for count, batch in ((1, 16), (2, 8)):
+        out = tmp_path / f"processes-{count}"
+        words = ["--data", str(path), "--model", str(TINY), "--mode", "lora", "--batch_size", str(batch)]
+        words += ["--class_weights", "hpc=3", "--held_out_share", "0", "--dropout", "0", "--epochs", "2"]
+        launched = ["-m", "torch.distributed.run", "--nproc_per_node", str(count), "recipes/fine_tuning.py"]
+        command = [sys.executable, *launched, *words, "--out", str(out), "--use_cpu"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.stdout.count("parameters learnt") == 1
+        found.append(load_file(out / "adapter_model.safetensors"))
+    for name, weight in found[0].items():
+        assert torch.allclose(weight, found[1][name], atol=1e-5), name
+
+
+def test_the_configurations_of_the_recipe_are_understood(tmp_path):
+    folder = Path("recipes/configs/adapt")
+    told_ = {path.stem: AdaptArguments.from_yaml(path) for path in sorted(folder.glob("*.yaml"))}
+    assert {"smoke", "base", "paper", "domain"} <= told_.keys()
+    assert all(
+        told_[name].epochs == 2 and 0.5e-4 <= told_[name].rate <= 10e-4 for name in told_ if "paper" in name
+    )
+    assert {told_[name].batch_size for name in told_ if "paper" in name} == {8, 32}
+    smoke = told_["smoke"].changed({"output_path": str(tmp_path / "smoke")})
+    assert adapt(smoke)["parameters"]["trained_encoder"] > 0

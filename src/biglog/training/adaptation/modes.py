@@ -107,7 +107,11 @@ def _seed(trials: Iterable[Trial], told: AdaptArguments) -> dict[str, Any]:
         seconds.append(fitted.seconds)
         counts = fitted.parameters
         scores += [fitted.scored(_examples(table, told, train.classes)) for table in trial.tested]
-    means = {name: statistics.fmean(score[name] for score in scores if name in score) for name in METRICS}
+    means = {
+        name: statistics.fmean(score[name] for score in scores)
+        for name in METRICS
+        if all(name in score for score in scores)
+    }
     majority = statistics.fmean(score["majority"][MAIN] for score in scores)
     return means | {"majority": majority, "seconds": statistics.fmean(seconds), "parameters": counts}
 
@@ -137,7 +141,7 @@ def _unmasked(examples: Examples) -> Examples:
 
 def _summed(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     metrics = {}
-    for name in METRICS:
+    for name in (name for name in METRICS if all(name in part for part in parts)):
         values = [part[name] for part in parts]
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         metrics[name] = {"mean": statistics.fmean(values), "sd": spread, "values": values}
