@@ -12,7 +12,7 @@ from pathlib import Path
 from biglog.evaluation.cards import card_pictures, read_record, render_model_card
 from biglog.evaluation.figures.page import between, figures, figures_page, missing, read_result
 from biglog.evaluation.figures.scaling import scaling_page
-from biglog.evaluation.leaderboard import collect, render_markdown
+from biglog.evaluation.leaderboard import collect, picture, render_markdown, tables
 from biglog.evaluation.leaderboard.describing import titles
 from biglog.evaluation.tree import tree
 
@@ -37,10 +37,12 @@ def documents() -> dict[Path, str]:
         where: render_model_card(record, *about, parser=parser, parsing=parsing, board=board, pictures=where)
         for where in ("", f"{NAME}/")
     }
-    pictures = card_pictures(record, about[0]).items()
+    pictures = card_pictures(record, about[0], board).items()
+    ranked = {"LEADERBOARD.md": render_markdown(board, cards, titles(), picture_name="LEADERBOARD.svg")}
+    ranked["LEADERBOARD.svg"] = picture(tables(board))
     return {
         **{folder / name: drawn for folder in (cards / NAME, embedded) for name, drawn in pictures},
-        **({cards / "LEADERBOARD.md": render_markdown(board, cards, titles())} if board else {}),
+        **{cards / name: content for name, content in ranked.items() if board},
         cards / f"{NAME}.md": told[f"{NAME}/"],
         embedded / "README.md": told[""],
         ROOT / "docs" / "figures.md": figures_page(results),

@@ -5,15 +5,18 @@ from __future__ import annotations
 import copy
 import json
 import re
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from checkpoints import TINY
 from huggingface_hub import ModelCard
 from leaderboard_samples import detection, models, renamed
 
+from biglog import hub
 from biglog.evaluation.card_cost import cost, cost_words
-from biglog.evaluation.cards import read_record, render_model_card
+from biglog.evaluation.cards import card_pictures, read_record, render_model_card
 from biglog.evaluation.leaderboard import Entry
 from biglog.evaluation.results import ModelResults
 
@@ -71,6 +74,19 @@ def test_when_a_result_changes_the_card_changes(board) -> None:
         figures = {name: replace(one, mean=one.mean / 2) for name, one in first.metrics.items()}
         worse: ModelResults = replace(entry.results, results=(replace(first, metrics=figures), *rest))
         assert render_model_card(RECORD, board=[*board[:at], Entry(worse), *board[at + 1 :]]) != card
+
+
+def test_a_picture_of_the_tasks_is_drawn_and_travels(board, tmp_path: Path) -> None:
+    drawn = card_pictures(RECORD, board=board)
+    assert "](there/tasks.svg)" in render_model_card(RECORD, board=board, pictures="there/")
+    cells = ET.fromstring(drawn["tasks.svg"]).iter()
+    words = [one.text for one in cells if one.text and one.text.strip()]
+    assert {"bgl-windows-20", "hdfs", NAME, "counts of events", "0.94"} <= set(words)
+    assert "bgl-in-time" not in words  # false alarms are no share
+    assert "tasks.svg" not in card_pictures(RECORD) | card_pictures(RECORD, board=board[:0])
+    source = hub.save(tmp_path / "source", checkpoint=TINY)
+    (source / "tasks.svg").write_text(drawn["tasks.svg"])
+    assert (hub.save(tmp_path / "saved", checkpoint=source) / "tasks.svg").is_file()
 
 
 def test_carbon_follows_from_the_times_of_the_run() -> None:

@@ -126,7 +126,9 @@ def test_the_command_writes_all_three(folder: Path, tmp_path: Path, monkeypatch,
     out, page, space = tmp_path / "L.md", tmp_path / "page" / "index.html", tmp_path / "space"
     assert run(monkeypatch, folder, "--out", out, "--html", page, "--space", space) == 0
     assert capsys.readouterr().out.splitlines() == [str(out), str(page), str(space)]
-    assert out.read_text(encoding="utf-8") == render_markdown(collect([folder]), tmp_path, titles())
+    text = render_markdown(collect([folder]), tmp_path, titles(), picture_name="L.svg")
+    assert out.read_text(encoding="utf-8") == text
+    assert "biglog-mini" in (tmp_path / "L.svg").read_text(encoding="utf-8")
     assert 'href="../' in page.read_text(encoding="utf-8")
 
 

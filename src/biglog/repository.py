@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 WEIGHTS, TOKENIZER, CARD = "model.safetensors", "tokenizer.json", "README.md"
 REQUIRED_FILES = ("config.json", WEIGHTS, TOKENIZER, "tokenizer_config.json")
-PICTURES = ("curves.svg", "probes.svg")
+PICTURES = ("curves.svg", "probes.svg", "tasks.svg")
 """What a card shows, beside it."""
 PARSER_FILES = ("parser_config.json", "parser.safetensors")
 """What `LogParser` has learnt (`biglog.tasks.parsing.head`)."""

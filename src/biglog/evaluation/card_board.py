@@ -11,6 +11,7 @@ from biglog.evaluation.figures.markdown import table as grid
 from biglog.evaluation.leaderboard import words
 from biglog.evaluation.leaderboard.collecting import Entry
 from biglog.evaluation.leaderboard.describing import titles
+from biglog.evaluation.leaderboard.picture import picture
 from biglog.evaluation.leaderboard.ranking import Row, Table, tables, worth
 
 _TYPES: Final = {
@@ -37,6 +38,17 @@ def board_table(name: str, entries: Sequence[Entry]) -> str:
         return ""
     head = ("task", "metric", "pretraining", name, "best baseline", "best other", "rank")
     return grid(head, rows, texts=3)
+
+
+def board_picture(name: str, entries: Sequence[Entry]) -> str:
+    """Returns a picture of all results on the tasks of a model, SVG; empty without results of it and others.
+
+    Args:
+        name: The model's.
+        entries: Results of all models.
+    """
+    asked = [table for table in tables(entries) if any(row.model.name == name for row in table.rows)]
+    return picture(asked, name) if asked else ""
 
 
 def eval_results(name: str, entries: Sequence[Entry]) -> list[EvalResult]:

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedErro
 
 from biglog.errors import InputError
 from biglog.evaluation import card_parts as parts
-from biglog.evaluation.card_board import board_table, eval_results
+from biglog.evaluation.card_board import board_picture, board_table, eval_results
 from biglog.evaluation.card_cost import cost_words
 from biglog.evaluation.charts import curves
 from biglog.evaluation.figures.learning import PICTURE, probes_picture, who
@@ -25,6 +25,7 @@ from biglog.evaluation.probes.rendering import render_probes
 
 TEMPLATE: Final = "model_card.md.j2"
 CURVES: Final = "curves.svg"
+TASKS: Final = "tasks.svg"
 CURVE_POINTS: Final = 8
 
 
@@ -66,12 +67,15 @@ def render_model_card(
         ) from error
 
 
-def card_pictures(record: Result, probes: Result | None = None) -> dict[str, str]:
+def card_pictures(
+    record: Result, probes: Result | None = None, board: Sequence[Entry] = ()
+) -> dict[str, str]:
     """Returns the pictures that the card refers to, SVG by file name.
 
     Args:
         record: As for :func:`render_model_card`.
         probes: Likewise.
+        board: Likewise.
 
     Raises:
         InputError: The record lacks what is drawn.
@@ -82,6 +86,8 @@ def card_pictures(record: Result, probes: Result | None = None) -> dict[str, str
         raise InputError(f"the record lacks what is drawn: {error}", remedy="Train again") from error
     if probes is not None and record["name"] in probes["systems"]:
         found[PICTURE] = probes_picture(probes, record["name"])
+    if drawn := board_picture(record["name"], board):
+        found[TASKS] = drawn
     return found
 
 
@@ -146,7 +152,11 @@ def _said(
 def _on_tasks(name: str, board: Sequence[Entry]) -> dict[str, str]:
     """Results on tasks, in the metadata and in the text."""
     metadata = _metadata(name, eval_results(name, board)).to_yaml()
-    return {"metadata": metadata, "board": board_table(name, board)}
+    return {
+        "metadata": metadata,
+        "board": board_table(name, board),
+        "board_picture": TASKS if board_picture(name, board) else "",
+    }
 
 
 def _metadata(name: str, results: list[EvalResult]) -> ModelCardData:

@@ -2,6 +2,7 @@
 
 from biglog.evaluation.leaderboard.collecting import Entry, collect, read_entry
 from biglog.evaluation.leaderboard.markdown import render_markdown, write_markdown
+from biglog.evaluation.leaderboard.picture import picture
 from biglog.evaluation.leaderboard.ranking import Row, Table, tables
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "Row",
     "Table",
     "collect",
+    "picture",
     "read_entry",
     "render_markdown",
     "tables",

@@ -15,6 +15,7 @@ from biglog.evaluation.figures.markdown import table as grid
 from biglog.evaluation.leaderboard import words as say
 from biglog.evaluation.leaderboard.collecting import Entry
 from biglog.evaluation.leaderboard.joining import section
+from biglog.evaluation.leaderboard.picture import picture
 from biglog.evaluation.leaderboard.ranking import Row, Table, tables
 
 HEAD: Final = "<!-- Written by `biglog leaderboard`; every figure is from a result file. -->"
@@ -22,7 +23,7 @@ _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]#])")
 
 
 def write_markdown(entries: Sequence[Entry], path: Path, titles: Mapping[str, str] | None = None) -> None:
-    """Writes the leaderboard.
+    """Writes the leaderboard, and its picture beside it, called as it is.
 
     Args:
         entries: Results of models.
@@ -33,7 +34,11 @@ def write_markdown(entries: Sequence[Entry], path: Path, titles: Mapping[str, st
         InputError: Two models have the same name.
         OutputError: It cannot be written; nothing half-written stays behind.
     """
-    text = render_markdown(entries, path.parent, titles)
+    beside = path.with_suffix(".svg")
+    drawn = picture(tables(entries))
+    text = render_markdown(entries, path.parent, titles, picture_name=beside.name if drawn else "")
+    if drawn:
+        write_whole(beside, lambda to: to.write_text(drawn, encoding="utf-8"))
     write_whole(path, lambda to: to.write_text(text, encoding="utf-8"))
 
 
@@ -43,6 +48,7 @@ def render_markdown(
     titles: Mapping[str, str] | None = None,
     *,
     joining: bool = True,
+    picture_name: str = "",
 ) -> str:
     """Returns the leaderboard.
 
@@ -51,6 +57,7 @@ def render_markdown(
         folder: Where the text will lie: links to result files are relative to it.
         titles: What tasks are called, by their identifiers, for those that are known.
         joining: Whether it says how to add a model.
+        picture_name: File of the picture, relative to the text; empty leaves it out.
 
     Raises:
         InputError: Two models have the same name.
@@ -58,7 +65,9 @@ def render_markdown(
     found = tables(entries)
     parts = [HEAD, "", f"# {say.TITLE}", "", say.lede(found), ""]
     parts += [f"- {line}" for line in say.READING]
-    parts += ["", "## Overview", "", _overview(found, titles or {}), ""]
+    parts += ["", "## Overview", ""]
+    parts += [f"![Models and baselines on tasks]({picture_name})", ""] if picture_name else []
+    parts += [_overview(found, titles or {}), ""]
     for family, some in groupby(found, key=lambda one: one.family):
         parts += [f"## {family.capitalize()}", ""]
         for one in some:
