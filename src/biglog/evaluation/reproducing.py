@@ -207,6 +207,7 @@ def told(result: dict[str, Any]) -> str:
         f"{len(result['models'])} models, {sum(states.values())} figures: {states['equal']} equal, "
         f"{states['near']} within {result['tolerance']:g}, {states['differs']} differ; "
         f"{spread['rows_over_seeds']} rows over seeds, {len(spread['wide'])} vary by more than "
-        f"{spread['limit']:g}; {result['task_seconds'] / 60:.1f} minutes of tasks, {result['wall_seconds'] / 60:.1f} in this run"
+        f"{spread['limit']:g}; {result['task_seconds'] / 60:.1f} minutes of tasks, "
+        f"{result['wall_seconds'] / 60:.1f} in this run"
     )
     return "\n".join(lines)
