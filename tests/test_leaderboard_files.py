@@ -13,7 +13,7 @@ from leaderboard_samples import HOSTILE, models, write_models
 
 from biglog import cli
 from biglog.errors import InputError, OutputError
-from biglog.evaluation.leaderboard import collect, render_markdown
+from biglog.evaluation.leaderboard import collect, render_markdown, tables
 from biglog.evaluation.leaderboard.describing import titles
 from biglog.evaluation.leaderboard.joining import template
 from biglog.evaluation.results import METRICS, parse_results
@@ -57,6 +57,17 @@ def test_a_file_is_read_once_and_a_folder_alone(folder: Path) -> None:
 
 def test_the_form_passes_its_own_check() -> None:
     assert parse_results(json.loads(template())).name == "My model"
+
+
+def test_a_stranger_joins_a_table_with_one_file(folder: Path, tmp_path: Path) -> None:
+    told = json.loads(template()) | {"name": "Stranger"}
+    like = models()[0].results[0]
+    names = ("task", "task_version", "split", "protocol", "ground_truth_version", "data")
+    told["results"][0] |= {name: getattr(like, name) for name in names}
+    told["results"][0]["metrics"]["average_precision"] = {"mean": 0.96}
+    (tmp_path / "stranger.json").write_text(json.dumps(told))
+    first = tables(collect([folder, tmp_path]))[0].rows[0]
+    assert (first.model.name, first.rank) == ("Stranger", 1)
 
 
 @pytest.mark.parametrize(

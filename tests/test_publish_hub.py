@@ -221,6 +221,13 @@ def test_entries_of_a_hub_hold_all_that_ranks(row) -> None:
     assert (back.kind, back.parameters, back.date) == ("system", 7, "2026-01-01")
 
 
+def test_a_value_that_its_notes_deny_is_refused() -> None:
+    entries = to_entries(models()[0], "a/b", "https://example.org")
+    entries[1].value = 0.999
+    with pytest.raises(InputError, match=r"the value of anomaly/.* is 0.999, and its notes say 0.958"):
+        from_entries(entries, "m", "here")
+
+
 def test_signs_in_a_protocol_come_back() -> None:
     (first, *_) = models()[0].results
     odd = replace(first, protocol="5 labels; seeds=0, 100 % of a:b, «ein»\u2028", split="a=b;c%3B")

@@ -106,6 +106,11 @@ def _row(entry: EvalResultEntry, said: Mapping[str, str], where: str) -> dict[st
     lacking = [name for name in _NEEDED if name not in said]
     if lacking:
         raise InputError(f"the notes of {entry.task_id} lack {lacking[0]!r}", where=where, remedy=_REMEDY)
+    figures = dict(_figure(one, where) for one in said["figures"].split(","))
+    told = figures.get(said["metric"], {}).get("mean")
+    if told != entry.value:
+        problem = f"the value of {entry.task_id} is {entry.value!r}, and its notes say {told!r}"
+        raise InputError(problem, where=where, remedy=_REMEDY)
     seeds = [one for one in said.get("seeds", "0").split(",") if one]
     return {
         "task": entry.task_id,
@@ -114,7 +119,7 @@ def _row(entry: EvalResultEntry, said: Mapping[str, str], where: str) -> dict[st
         "protocol": said["protocol"],
         "ground_truth_version": said["ground_truth"],
         "data": {},
-        "metrics": dict(_figure(one, where) for one in said["figures"].split(",")),
+        "metrics": figures,
         "main_metric": said["metric"],
         "seeds": [_number(one, where) for one in seeds],
         "exposure": said.get("exposure", "none"),
