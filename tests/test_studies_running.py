@@ -38,7 +38,9 @@ def trained(name: str, changes: Any, seed: int) -> dict[str, Any]:
     """Stands for minutes of training: the more, the better, and seeds differ."""
     probes = {"1-shot novel keys": 0.8 + 0.05 * changes["w"] + 0.01 * seed, "severity, AUC": 0.6}
     facts = {"training_forms": 1e3 * changes["w"], "parameters": 1e6 * changes["w"]}
-    return {"probes": probes, "facts": facts | {"cold_lines_per_cpu_second": 5e3, "cpu_seconds": 9.0}}
+    facts |= {"cold_lines_per_cpu_second": 5e3, "cpu_seconds": 9.0}
+    origin = {"files": {name: "ab"}, "ground_truth_versions": {"BGL": "loghub-2.0"}, "fingerprint": name}
+    return {"probes": probes, "facts": facts, "origin": origin}
 
 
 def workplace(folder: Path, **given: Any) -> Workplace:
@@ -192,6 +194,8 @@ def test_sizes_average_seeds_and_are_drawn(tmp_path: Path) -> None:
     assert told["variants"]["two"]["probes"]["1-shot novel keys"]["mean"] == pytest.approx(0.905)
     assert told["variants"]["two"]["probes"]["1-shot novel keys"]["sd"] == pytest.approx(0.005)
     assert told["steps"] == 10
+    assert told["data"] == {"one": "ab", "two": "ab"}
+    assert told["variants"]["two"]["fingerprints"] == ["two", "two"]
     assert "1" in words(pictures.data_size(told))
     assert "Speed" in words(pictures.model_size(told))
     assert "far fewer" in figures.model_size(told)

@@ -20,6 +20,7 @@ from biglog.data.statements import read_statements, split_statements
 from biglog.errors import InputError
 from biglog.evaluation.ablation import Plan, flat_probes
 from biglog.evaluation.anomaly.systems import Embedders
+from biglog.evaluation.probes.labelled import read_events
 from biglog.inference.encoder import LogEncoder
 from biglog.tasks.anomaly.known import Encode
 from biglog.training.arguments import PretrainArguments
@@ -97,11 +98,11 @@ def _reduced(
 def _measured(arguments: PretrainArguments, statements: pl.DataFrame) -> Mapping[str, Any]:
     """Trains and probes, unless that was done."""
     folder = Path(arguments.output_path)
-    told = folder / "study.json"
-    if told.is_file():
-        return read_json(told)
-    record = folder / "record.json"
+    told, record = folder / "study.json", folder / "record.json"
     made = read_json(record) if record.is_file() else pretrain(arguments)
+    origin = {"origin": _origin(made, Path(arguments.data_root), arguments.leave_out)}
+    if told.is_file():
+        return read_json(told) | origin
     model = folder / arguments.name
     encoder = LogEncoder.from_pretrained(model)
     probes = flat_probes(
@@ -119,7 +120,18 @@ def _measured(arguments: PretrainArguments, statements: pl.DataFrame) -> Mapping
     }
     found = {"probes": probes, "facts": facts}
     write_json(told, found)
-    return found
+    return found | origin
+
+
+def _origin(record: Mapping[str, Any], data: Path, probed: Sequence[str]) -> dict[str, Any]:
+    """What a run has learnt from, and what it is probed on."""
+    labelled = read_events(data, probed)
+    files = {source["file"]: source["sha256"] for source in record["data"]["sources"]} | labelled.files
+    return {
+        "files": files,
+        "ground_truth_versions": labelled.versions,
+        "fingerprint": record["data"]["fingerprint"],
+    }
 
 
 def _cold(model: Path, templates: pl.Series) -> float:
