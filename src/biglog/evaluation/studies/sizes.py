@@ -14,9 +14,9 @@ import numpy as np
 from biglog.evaluation.ablation import Plan
 
 Train = Callable[[str, Mapping[str, object], int], Mapping[str, Any]]
-"""Name of a variant, what it changes, and a seed to `probes` and `facts` of the run, each figures by name, and
-to `origin`: checksums of the `files` that were learnt from or probed on, `ground_truth_versions` of the probed
-domains, and the `fingerprint` of what was trained on."""
+"""Name of a variant, what it changes, and a seed to `probes` and `facts` of the run, each figures by name,
+and to `origin`: checksums of the `files` that were learnt from or probed on, `ground_truth_versions` of the
+probed domains, and the `fingerprint` of what was trained on."""
 
 Say = Callable[[str], None]
 
