@@ -115,6 +115,25 @@ def tokenizer(result: Result) -> str:
     return f"{told}\n\n{picture('tokenizer', 'Tokenizers')}"
 
 
+def adaptation(result: Result) -> str:
+    """Shows the picture of ways to adapt, and what each costs."""
+    metric = result["main_metric"]
+    rows = [
+        [
+            f"{task_name}, {mode}",
+            f"{row['metrics'][metric]['mean']:.3f} \u00b1 {row['metrics'][metric]['sd']:.3f}",
+            f"{row['points_below_full']:.1f}",
+            f"{row['seconds']:.1f}",
+        ]
+        for task_name, task in result["tasks"].items()
+        for mode, row in task["modes"].items()
+    ]
+    name = metric.replace("_", " ")
+    told = f"**Ways to adapt**: {name}, seeds {_seeds(result)}, beside the most frequent class."
+    head = ["task, mode", name, "points below full", "seconds"]
+    return "\n\n".join([told, picture("adaptation", "Ways to adapt"), table(head, rows)])
+
+
 def data_size(result: Result) -> str:
     """Compares shares of the training data."""
     told = f"**More training lines**, {_plan(result)}"

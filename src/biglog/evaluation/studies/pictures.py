@@ -13,6 +13,7 @@ from biglog.evaluation.studies.zero_shot import ROWS
 
 Result = Mapping[str, Any]
 
+_MAJORITY: Final = "most frequent class"
 _LEAST_PARSING: Final = 0.8
 _NAMES: Final = {TRIVIAL: "first word, word count"}
 _SHORT: Final = {PROPOSED: "proposed", ALONE: "these alone", DRAWN: "drawn", FIRST: "first lines"}
@@ -142,6 +143,21 @@ def tokenizer(result: Result) -> str:
 
 def _sizes(vocabulary: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {size:,}" for name, size in vocabulary.items())
+
+
+def adaptation(result: Result) -> str:
+    """Draws ways to adapt, a column a task, beside the most frequent class."""
+    metric, columns = result["main_metric"], []
+    for name, task in result["tasks"].items():
+        marks = {}
+        for mode, row in task["modes"].items():
+            mean, sd = row["metrics"][metric]["mean"], row["metrics"][metric]["sd"]
+            marks[mode] = Mark(mean, mean - sd, mean + sd) if sd else Mark(mean)
+        marks[_MAJORITY] = Mark(task["majority"][metric])
+        what, told = name.partition(" (")[0], metric.replace("_", " ")
+        columns.append(Column(f"{task['head']}, {told}\n{what}", marks))
+    modes = dict.fromkeys(mode for task in result["tasks"].values() for mode in task["modes"])
+    return scores(columns, [*modes, _MAJORITY], own="frozen", title="Ways to adapt an encoder")
 
 
 def zero_shot(result: Result) -> str:

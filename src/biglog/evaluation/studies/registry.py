@@ -122,6 +122,12 @@ STUDIES: Final[dict[str, Study]] = {
     "model_size": Study(
         "What is a larger encoder worth?", _own("model_size"), pictures.model_size, _sizes("model_size")
     ),
+    "adaptation": Study(
+        "Is a head on a frozen encoder enough?",
+        "adaptation_modes.json",
+        pictures.adaptation,
+        writer="python recipes/adaptation_modes.py",
+    ),
     "tokenizer": Study(
         "What does a vocabulary of logs save?",
         "tokenizers.json",
