@@ -189,6 +189,15 @@ def test_few_labels_are_drawn_and_what_misses_the_bar_is_said() -> None:
     assert "not on HDFS (90.0%)" in figures.few_shot(few_shot_result())
 
 
+def test_ways_to_adapt_are_drawn_beside_the_most_frequent_class() -> None:
+    row = {"metrics": {"macro_f1": {"mean": 0.7, "sd": 0.1}}, "points_below_full": 0.0, "seconds": 1.0}
+    task = {"head": "sequence", "modes": {"frozen": row, "full": row}, "majority": {"macro_f1": 0.5}}
+    result = {"main_metric": "macro_f1", "seeds": [0, 1], "tasks": {"alerts of templates": task}}
+    found = words(pictures.adaptation(result))
+    assert {"frozen", "full", "most frequent class", "alerts", "0.500"} <= set(found)
+    assert "| alerts of templates, full | 0.700 ± 0.100 | 0.0 | 1.0 |" in figures.adaptation(result)
+
+
 def test_sizes_average_seeds_and_are_drawn(tmp_path: Path) -> None:
     told = sizes(PLAN, trained)
     assert told["variants"]["two"]["probes"]["1-shot novel keys"]["mean"] == pytest.approx(0.905)

@@ -154,7 +154,7 @@ def adaptation(result: Result) -> str:
             mean, sd = row["metrics"][metric]["mean"], row["metrics"][metric]["sd"]
             marks[mode] = Mark(mean, mean - sd, mean + sd) if sd else Mark(mean)
         marks[_MAJORITY] = Mark(task["majority"][metric])
-        what, told = name.partition(" (")[0], metric.replace("_", " ")
+        what, told = name.partition(" of ")[0], metric.replace("_", " ")
         columns.append(Column(f"{task['head']}, {told}\n{what}", marks))
     modes = dict.fromkeys(mode for task in result["tasks"].values() for mode in task["modes"])
     return scores(columns, [*modes, _MAJORITY], own="frozen", title="Ways to adapt an encoder")
