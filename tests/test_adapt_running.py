@@ -192,7 +192,7 @@ def test_a_checkpoint_without_a_head_of_ours_is_told(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does_with_batches_twice_as_large(tmp_path):
-    """Also on the last batch of an epoch, which is not full, and with rows of other weights."""
+    """With classes of other weights; 80 rows are whole batches, as the library fills up others."""
     path = tmp_path / "lines.csv"
     lines().head(80).write_csv(path)
     found = []
