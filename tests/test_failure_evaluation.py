@@ -13,7 +13,7 @@ from failure_logs import lines_and_failures
 
 from biglog.errors import InputError
 from biglog.evaluation.failure.classes import NOTHING, experiments, read_experiments
-from biglog.evaluation.failure.in_time import Split, _run
+from biglog.evaluation.failure.in_time import Split, run_predictor
 from biglog.evaluation.failure.running import evaluate_failure
 from biglog.evaluation.failure.systems import IN_TIME, OF_CLASSES, OF_PREFIXES, means
 from biglog.evaluation.figures.failure import failure, failure_in_short
@@ -36,7 +36,7 @@ def test_a_run_on_moments_of_a_log():
     fitted = Predictor("reduced").fit(splits[0].seen, splits[0].labels)
     listed = read_failures(failures)
     incidents = (listed["group_id"].to_numpy(), listed["time"].to_numpy() / 1e6)
-    found = _run(fitted, splits[0], splits[1], 3600, incidents)
+    found = run_predictor(fitted, splits[0], splits[1], 3600, incidents)
     assert found["mcc"] == found["average_precision"] == found["auroc"] == 1.0
     assert found["incident_recall"]["0"] == 1.0
     assert found["incidents"] + found["incidents_unseen"] == len(failures)
