@@ -149,7 +149,8 @@ def model_size(result: Result) -> str:
 def _plan(result: Result) -> str:
     return (
         f"all at {result['steps']} steps, far fewer than a published checkpoint has; probed on "
-        f"{joined(result['fold'])}, which none has seen; seeds {_seeds(result)}."
+        f"{joined(result['fold'])}, which none has seen; seeds {_seeds(result)}. "
+        "Every variant has a tokenizer of its own training lines."
     )
 
 
