@@ -13,7 +13,7 @@ DEV_READY := $(VENV)/.dev
 # logparser3 pins an old `regex`: it has an environment of its own.
 PEER := .venv-peer
 
-.PHONY: demo test slow lint bench peers docs clean
+.PHONY: demo test slow lint bench peers reproduce docs clean
 
 demo: $(USER_READY)
 	@mkdir -p demo
@@ -40,6 +40,8 @@ bench: $(DEV_READY) $(PEER)/.ready
 	$(RUN)python benchmarks/training.py
 	$(RUN)python benchmarks/parsing.py
 	$(RUN)python benchmarks/detection.py
+	$(RUN)python benchmarks/adaptation.py
+	$(RUN)python benchmarks/scaling.py
 	$(RUN)python tokenizer_training/compare.py
 	$(RUN)python benchmarks/coverage.py
 	$(RUN)python benchmarks/deduplication.py
@@ -48,6 +50,11 @@ bench: $(DEV_READY) $(PEER)/.ready
 # What the parsers of logparser3 make of the annotated samples, for `recipes/evaluation.py parsing`.
 peers: $(DEV_READY) $(PEER)/.ready
 	$(RUN)python benchmarks/peer_parsers.py --peer-python $(PEER)/bin/python
+
+# Every committed small result measured anew; exit code 1 if a figure differs by more than 0.005.
+reproduce: $(DEV_READY)
+	@test -f runs/peers/templates.json || $(MAKE) peers
+	HF_HUB_OFFLINE=1 $(RUN)python recipes/reproduce.py
 
 # Everything that a command writes into the documentation: figures, cards, the tree.
 docs: $(DEV_READY)

@@ -8,9 +8,7 @@ from pathlib import Path
 from biglog.evaluation.results import Figure, ModelResults, TaskResult, write_results
 
 BGL = {"anomaly/bgl/BGL_100k.log.gz": "41ec22b8"}
-ONE_CLASS = (
-    "one-class: learnt from normal windows of the first 14,600 lines; threshold of the method's own"
-)
+ONE_CLASS = "one-class: learnt from normal windows of the first 14,600 lines; threshold of the method's own"
 HOSTILE = '<img src=x onerror="window.owned=1"> | **[x](javascript:alert(1))** `'
 
 

@@ -35,8 +35,8 @@ WITHOUT = render_model_card(RECORD, None, COLD)
 
 FIXED = {"2023", "10.1109", "57198.2023.10188759", "256", "10.0.0.7", "22", "1", "2", "2.0", "6"}
 FIXED |= {"10.1002", "202100707", "12", "0.3725", "1.67", "475"}
-"""Numbers of the card's own words: paper, examples, Loghub's 2k samples, licence, MiniLM-L6, SHA-256; what the
-estimate of carbon assumes (`biglog.evaluation.card_cost`), and where that is from."""
+"""Numbers of the card's own words: paper, examples, Loghub's 2k samples, licence, MiniLM-L6, SHA-256; what
+the estimate of carbon assumes (`biglog.evaluation.card_cost`), and where that is from."""
 
 CHANGED = [
     ("model", "parameters"),

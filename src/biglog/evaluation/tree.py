@@ -19,7 +19,7 @@ ABOUT = {
     "CONTRIBUTING.md": "How to take part, and where things go",
     "EXPERIMENTS.md": "A dated log of what was tried, negatives included",
     "LICENSE": "Apache-2.0",
-    "Makefile": "demo, test, slow, lint, bench, docs; each works on a fresh clone",
+    "Makefile": "demo, test, slow, lint, bench, reproduce, docs; each works on a fresh clone",
     "README.md": "This page",
     "constraints.txt": "The versions that CI ran",
     "pyproject.toml": "Build system and ruff",
@@ -28,14 +28,19 @@ ABOUT = {
     "benchmarks/README.md": "How to run the benchmarks",
     "datasets_scripts/statements_sources.csv": "Packages with log statements: versions, licences, checksums",
     "docs/figures.md": "Every figure in full, written by `make docs`",
+    "docs/scaling.md": "How to pretrain on many devices, and what it takes",
 }
 
 # Folders that are told in one line.
 FOLDERS = {
     "model_cards": "One rendered card per checkpoint, and its pictures",
     "results": "One JSON per run, with code version, data checksums, seed, hardware",
+    "docs/studies": "The picture of each study",
     "recipes/configs/ablation": "A YAML file is a recipe and what is changed in it, one thing at a time",
+    "recipes/configs/accelerate": "`accelerate launch`: CPUs, one machine (DDP, FSDP), several machines",
+    "recipes/configs/adapt": "A YAML file is an adaptation: smoke, base, the paper's, a domain's own lines",
     "recipes/configs/pretrain": "A YAML file is a run: smoke, mini (shipped), small, base (the paper's)",
+    "recipes/configs/studies": "Plans of the studies that train encoders",
     "src/biglog/checkpoints/biglog-mini": "The embedded checkpoint, laid out as a Hub model repository",
     "src/biglog/templates": "Of the report and the cards",
     "tests": "Mirrors the library; data/ are small real logs, tiny-biglog/ a real checkpoint",
@@ -78,9 +83,12 @@ def _line(path: Path, about: str, slash: str = "") -> str:
 
 
 def _about(root: Path, file: Path) -> str:
-    """First sentence of a module's docstring, first comment of a script, or what the table above says."""
+    """First sentence of a module's docstring, a task's title, or what the table above says."""
     if str(file) in ABOUT:
         return ABOUT[str(file)]
+    if file.suffix == ".yaml":
+        titles = re.findall(r"(?m)^title: (.+)$", (root / file).read_text(encoding="utf-8"))
+        return titles[0] if titles else ""
     if file.suffix == ".py":
         text = (ast.get_docstring(ast.parse((root / file).read_text(encoding="utf-8"))) or "").strip()
         return re.split(r"(?<=\.)\s", " ".join(text.split("\n\n")[0].split()) + " ")[0].rstrip(".")
