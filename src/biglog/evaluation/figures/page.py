@@ -53,6 +53,8 @@ SECTIONS: Final = (
     Section("left_out_biglog-mini.json", "Masked tokens of domains left out", learning.left_out),
     Section("pretraining_ablation.json", "Ablation of the recipe", learning.ablation),
     Section("tokenizers.json", "Tokenizers", learning.tokenizers),
+    Section("adaptation_modes.json", "Ways to adapt", studies.adaptation),
+    Section("adaptation_speed.json", "Speed of adaptation", speed.adaptation, speed.adaptation),
     Section("training_efficiency.json", "Training efficiency", speed.training),
     Section("statements.json", "Log statements", reading.statements),
     Section("study_zero_shot.json", "Zero-shot", studies.zero_shot),

@@ -194,3 +194,27 @@ def detection(result: Result) -> str:
     )
     head = ["log", "lines/s", "BigLog, ms a line", "Drain3 and counts, ms", "new forms on the stream"]
     return "\n\n".join([text, table(head, rows)])
+
+
+def adaptation(result: Result) -> str:
+    """Compares frozen training from forms computed once with the ordinary loop."""
+    rows = [
+        (
+            name,
+            f"{row['lines']:,}",
+            f"{row['normal_forms']:,}",
+            f"{row['ordinary']:,.0f}",
+            f"**{row['cached']:,.0f}**",
+            f"{row['ratio']:.0f} \u00d7",
+            f"{row['ratio_on_the_sample']:.0f} \u00d7",
+            f"{row['largest_difference_of_logits']:.0e}",
+        )
+        for name, row in result["settings"].items()
+    ]
+    text = (
+        f"**A head on a frozen encoder**, {result['protocol']}: {result['unit']}. The ordinary loop computes "
+        "every row of every batch, on a sample; beside it each normal form is computed once, on the same "
+        "sample and on all lines. Same steps, same head: largest difference of logits."
+    )
+    head = ("what is learnt from", "lines", "normal forms", "ordinary, lines/s", "once", "times")
+    return text + "\n\n" + table((*head, "on the same sample", "difference"), rows)
