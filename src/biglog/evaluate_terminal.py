@@ -67,10 +67,11 @@ def beside(row: TaskResult, name: str, others: Sequence[ModelResults]) -> list[t
 def print_tasks(tasks: Sequence[Task], baselines: Sequence[str], console: Console) -> None:
     """Prints what can be asked for."""
     table = Table(box=None, pad_edge=False)
-    for column in ("task", "what", "metric", "data", "scale"):
-        table.add_column(column, no_wrap=column in ("task", "metric"))
+    for column in ("task", "metric", "what"):
+        table.add_column(column, no_wrap=column != "what")
     for task in tasks:
-        table.add_row(task.id, task.title, task.main_metric, task.dataset, task.scale)
+        large = " (large: takes minutes)" if task.scale == "large" else ""
+        table.add_row(task.id, task.main_metric.replace("_", " "), task.title + large)
     console.print(table)
     console.print(f"\nBaselines: {', '.join(baselines)}, mean-pooled:FOLDER", highlight=False)
 
