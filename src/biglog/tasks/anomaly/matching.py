@@ -27,6 +27,8 @@ CANDIDATES: Final = 5
 _WORD: Final = re.compile(r"[A-Za-z]+")
 _CHUNK: Final = 4096
 _LEAST_MISSING: Final = 0.01
+_LEAST_ALIKE: Final = np.log(0.05 / 0.95)
+"""Log odds of a likeness of 5 % by the texts alone."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Matching:
         """Returns how likely forms are other wordings of known ones, shape (...).
 
         That a known form is missing where it should be speaks for the new one in its place: it misses surely
-        if it was reworded, and else in as many groups as did without it before (Bayes' rule).
+        if it was reworded, and else in as many groups as did without it before (Bayes' rule). It speaks for
+        none that is unlike it: in some group some form is missing by chance.
 
         Args:
             evidence: As of `Candidates.evidence`, shape (..., 3).
@@ -60,7 +63,8 @@ class Matching:
         """
         summed = evidence @ np.array([self.cosine, self.margin, self.overlap]) + self.bias
         if share is not None:
-            summed = summed - np.log(np.maximum(1.0 - share, _LEAST_MISSING))
+            alike = summed >= _LEAST_ALIKE
+            summed = np.where(alike, summed - np.log(np.maximum(1.0 - share, _LEAST_MISSING)), summed)
         return np.asarray(1.0 / (1.0 + np.exp(-summed)))
 
 
@@ -99,15 +103,25 @@ class Candidates:
     def evidence(self, out: NDArray[np.bool_] | None = None) -> Floats:
         """Returns cosine, margin and overlap of each candidate, shape (n, k, 3).
 
+        A rival that is out of the question does not speak against a candidate. That it is none does not speak
+        for one: the new form may be another wording of nothing.
+
         Args:
-            out: Which candidates are out of the question, and so no rivals to the others, shape (n, k).
+            out: Which candidates are out of the question, shape (n, k).
         """
-        rivals = self.cosine if out is None else np.where(out, 0.0, self.cosine)
+        margins = self._margins(self.cosine)
+        if out is not None:
+            without = self._margins(np.where(out, 0.0, self.cosine))
+            margins = np.where(margins < 0.0, np.minimum(without, 0.0), margins)
+        return np.stack([self.cosine, margins, self.overlap], axis=2)
+
+    def _margins(self, rivals: Floats) -> Floats:
+        """How much nearer each candidate is than the nearest of the others, shape (n, k)."""
         margins = np.empty_like(self.cosine)
         for at in range(self.cosine.shape[1]):
             others = np.delete(rivals, at, axis=1).max(axis=1, initial=0.0)
             margins[:, at] = self.cosine[:, at] - np.maximum(self.rest, others)
-        return np.stack([self.cosine, margins, self.overlap], axis=2)
+        return margins
 
 
 def candidates(new: pl.Series, vectors: Vectors, known: pl.Series, known_vectors: Vectors) -> Candidates:
