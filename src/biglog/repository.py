@@ -252,6 +252,7 @@ def _check_tokenizer(path: Path, vocab_size: object) -> None:
 def _load(folder: Path, config: dict[str, Any]) -> BigLogPreTrainedModel:
     """Loads the model in the class it names; every weight must be there and finite."""
     import modeling_biglog
+    from biglog.checkpoints.quiet import quiet
 
     named = config.get("architectures")
     name = named[0] if isinstance(named, list) and named else "BigLogModel"
@@ -261,7 +262,7 @@ def _load(folder: Path, config: dict[str, Any]) -> BigLogPreTrainedModel:
             f"the checkpoint names the class {name!r}, which is not one of ours", where=folder
         )
     try:
-        with _quiet():
+        with quiet():
             model, report = model_class.from_pretrained(
                 folder, output_loading_info=True, local_files_only=True
             )
@@ -276,21 +277,6 @@ def _load(folder: Path, config: dict[str, Any]) -> BigLogPreTrainedModel:
     if broken:
         raise CheckpointError(f"the weights of {broken[0]} are not finite", where=folder / WEIGHTS)
     return model
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    from transformers.utils import logging
-
-    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _refuse_to_overwrite(target: Path, force: bool) -> None:
@@ -430,8 +416,10 @@ def _known_names() -> set[str]:
 def _save_model(model: PreTrainedModel, folder: Path) -> None:
     from safetensors import SafetensorError
 
+    from biglog.checkpoints.quiet import quiet
+
     try:
-        with _quiet():
+        with quiet():
             model.save_pretrained(folder)
     except SafetensorError as error:  # this library tells a failed write in words
         code = re.search(r"os error (\d+)", str(error))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
 
 from biglog.checkpoints.finding import diagnosis, resolve
+from biglog.checkpoints.quiet import quiet
 from biglog.errors import CheckpointError
 from modeling_biglog import BigLogModel
 
@@ -39,7 +37,7 @@ def load_checkpoint(
     version: dict[str, Any] = {"trust_remote_code": False}
     if revision is not None:
         version["revision"] = revision
-    with _quiet():
+    with quiet():
         try:
             config = AutoConfig.from_pretrained(source, **version)
             if config.model_type not in MODEL_TYPES:
@@ -67,19 +65,3 @@ def _refuse_missing(keys: Iterable[str], name: str) -> None:
             where=name,
             remedy="Give the checkpoint of an encoder of ours or of BERT's type",
         )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the library's progress bars and load reports quiet: heads that we do not use are no news."""
-    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from biglog.checkpoints import DEFAULT_CHECKPOINT
+from biglog.checkpoints.quiet import quiet
 from biglog.data.run_facts import write_json
 from biglog.errors import CheckpointError
 from biglog.training.adaptation.arguments import AdaptArguments
-from biglog.training.adaptation.heads import ADAPTER_FILE, Base, build_model, find_base, quiet
+from biglog.training.adaptation.heads import ADAPTER_FILE, Base, build_model, find_base
 from biglog.training.adaptation.losses import encoder_of, unwrapped
 from biglog.training.adaptation.tokens import FormTokens
 

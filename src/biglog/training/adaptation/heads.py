@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +14,9 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
-from transformers.utils import logging as transformers_logging
 
 from biglog.checkpoints.finding import diagnosis, resolve
+from biglog.checkpoints.quiet import quiet
 from biglog.errors import CheckpointError, InputError
 from biglog.training.adaptation.arguments import AdaptArguments
 from modeling_biglog import (
@@ -182,19 +180,3 @@ def _fields(base: Base, arguments: AdaptArguments, classes: tuple[str, ...]) -> 
         layers, lines = arguments.window_layers, arguments.max_window_lines
         fields |= {"window_layers": layers, "max_window_lines": lines}
     return fields
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps the library's bars and load reports quiet: heads that a checkpoint has or lacks are no news."""
-    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()

@@ -13,6 +13,7 @@ from typing import Any, Final
 import torch
 from transformers.utils import logging as transformers_logging
 
+from biglog.checkpoints.quiet import quiet
 from biglog.data.run_facts import git_state, hardware, read_json, versions, write_json
 from biglog.errors import InputError, OutputError
 from biglog.logs.masking import MASKING_VERSION
@@ -21,7 +22,7 @@ from biglog.training.adaptation.arguments import FREE_ON_RESUME, AdaptArguments
 from biglog.training.adaptation.card import render_card
 from biglog.training.adaptation.examples import Examples
 from biglog.training.adaptation.fitting import Fitted, Progress, fit
-from biglog.training.adaptation.heads import CLASSES, find_base, head_classes, quiet
+from biglog.training.adaptation.heads import CLASSES, find_base, head_classes
 from biglog.training.adaptation.ordinary import CHECKPOINTS
 from biglog.training.adaptation.reading import read_examples
 from biglog.training.adaptation.tables import Table, read_tables
