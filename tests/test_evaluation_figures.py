@@ -139,6 +139,7 @@ def test_what_is_there_is_shown(results: Path) -> None:
     write(results, "benchmark_parsing.json", PARSING_SPEED)
     left_out = ["parsing.json", "anomaly.json", "benchmark_detection.json", "failure.json"]
     left_out += ["tokenizers.json", "adaptation_modes.json", "adaptation_speed.json", "statements.json"]
+    left_out += ["reproduction.json"]
     studies = ("zero_shot", "few_shot", "transfer", "data_size", "model_size")
     assert missing(results) == left_out + [f"study_{name}.json" for name in studies]
     assert "| Mac | 10 | **40** | 4.0 × | 30 | 3.0 × | 0.20 GB |" in figures_page(results)

@@ -57,6 +57,7 @@ SECTIONS: Final = (
     Section("adaptation_speed.json", "Speed of adaptation", speed.adaptation, speed.adaptation),
     Section("training_efficiency.json", "Training efficiency", speed.training),
     Section("statements.json", "Log statements", reading.statements),
+    Section("reproduction.json", "Reproduction", studies.reproduction, studies.reproduction),
     Section("study_zero_shot.json", "Zero-shot", studies.zero_shot),
     Section("study_few_shot.json", "Few labels", studies.few_shot),
     Section("study_transfer.json", "Domain transfer", studies.transfer),

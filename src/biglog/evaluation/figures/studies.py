@@ -192,3 +192,22 @@ def zero_shot(result: Result) -> str:
 
 def _flat(title: str) -> str:
     return title.replace("\n", ", ")
+
+
+def reproduction(result: Result) -> str:
+    """Says what a run from scratch found of the committed results on tasks, and which figures differed."""
+    states, spread = result["states"], result["spread"]
+    text = (
+        f"**`make reproduce`**: {len(result['figures']):,} figures of {len(result['models'])} models "
+        f"measured anew in {result['wall_seconds'] / 60:.0f} minutes: {states.get('equal', 0):,} equal, "
+        f"{states.get('near', 0):,} within {result['tolerance']:g}, {states.get('differs', 0):,} further "
+        f"off. Of {spread['rows_over_seeds']} rows over seeds {len(spread['wide'])} vary by more than "
+        f"{spread['limit']:g}."
+    )
+    rows = [
+        [f"{row['model']}, {row['task']}", row["metric"], f"{row['committed']:.4f}", f"{row['found']:.4f}"]
+        for row in result["figures"]
+        if row["state"] == "differs"
+    ]
+    head = ["differed", "metric", "as committed then", "found"]
+    return "\n\n".join([text, table(head, rows, texts=2)] if rows else [text])
