@@ -279,6 +279,23 @@ def test_what_a_file_has_is_learnt_from_and_what_comes_is_judged(run, steps, tmp
     assert done.out.count("blk_-38865950: lines") == 1
 
 
+def test_trouble_in_what_a_file_has_at_first_is_not_learnt_from_and_said(run, steps, tmp_path: Path) -> None:
+    path = tmp_path / "now.log"
+    calm, panic = "".join(f"session {n} opened\n" for n in range(60)), "rts panic! - stopping execution\n" * 4
+    path.write_text(calm + panic + calm)
+    steps.append(append(path, panic))
+    words = ("--window-lines", "4", "--encoder", TINY)
+    followed = run(path, "--follow", *words)
+    assert "learnt from what the file has (30 groups, 120 lines)" in followed.err
+    assert "1 more groups speak of trouble" in followed.err
+    assert "panic" in followed.out
+    path.write_text(panic + calm + calm)
+    whole = run(path, *words, "--json")
+    told = json.loads(whole.out)
+    assert (told["fitted"], told["groups"], told["anomalies"]) == (14, 17, 1)
+    assert any("1 groups of the first half speak of trouble" in note for note in told["notes"])
+
+
 def test_what_is_open_at_the_end_is_judged(run, steps, tmp_path: Path) -> None:
     path = tmp_path / "now.log"
     path.write_text(log(60))

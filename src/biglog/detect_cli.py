@@ -383,9 +383,14 @@ def _tell_alerts(alerts: list[Alert], wanted: _Wanted) -> None:
     sys.stdout.flush()
 
 
-def _say_learnt(groups: Groups) -> None:
+def _say_learnt(groups: Groups, suspect: int) -> None:
     lines = f"{len(groups):,} groups, {len(groups.codes):,} lines"
     sys.stderr.write(f"biglog: learnt from what the file has ({lines}); what comes now is judged\n")
+    if suspect:
+        sys.stderr.write(
+            f"biglog: {suspect:,} more groups speak of trouble in lines that most groups do without: they "
+            "were neither learnt from nor judged (without --follow they are)\n"
+        )
     sys.stderr.flush()
 
 

@@ -25,7 +25,7 @@ def follow_alerts(
     layout: str | None = None,
     wait: Callable[[], bool] | None = None,
     place: Place | None = None,
-    learnt: Callable[[Groups], None] | None = None,
+    learnt: Callable[[Groups, int], None] | None = None,
     between: Callable[[], None] | None = None,
 ) -> Iterator[list[Alert]]:
     """Judges what is appended to a file.
@@ -39,7 +39,8 @@ def follow_alerts(
         layout: Header layout; None recognises it on what the file has at first.
         wait: Called where there is nothing new; returns whether to go on. None waits a moment.
         place: Where to begin, see `biglog.inference.follow.follow_records`.
-        learnt: Called with the groups that were learnt from, once they were.
+        learnt: Called with the groups that were learnt from, once they were, and how many were suspect and
+            not learnt from (`biglog.tasks.anomaly.suspects`); nor are these judged.
         between: As of `follow_records`.
 
     Yields:
@@ -69,7 +70,7 @@ class _Learning:
     """Has a detector learn from what a file has when it is waited for the first time."""
 
     def __init__(
-        self, stream: DetectStream, wait: Callable[[], bool], learnt: Callable[[Groups], None] | None
+        self, stream: DetectStream, wait: Callable[[], bool], learnt: Callable[[Groups, int], None] | None
     ) -> None:
         self._detector, self._wait, self._learnt = stream.detector, wait, learnt
         self._store = LineStore(stream.grouping)
@@ -83,10 +84,10 @@ class _Learning:
 
     def wait(self) -> bool:
         if not self.fitted and self._store.lines:
-            groups, _ = taken_for_normal(self._store.grouped().groups, self._detector.method)
+            groups, suspect = taken_for_normal(self._store.grouped().groups, self._detector.method)
             self._detector.fit(groups)
             if self._learnt is not None:
-                self._learnt(groups)
+                self._learnt(groups, len(suspect))
         return self._wait()
 
 
