@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import datasets
 import evaluate
 
+from biglog.evaluation.metric_info import metric_info
 from biglog.metrics.detection import auroc, average_precision, confusion
 
 _DESCRIPTION = """Scores of a detector of anomalies: F1, precision, recall, rate of false alarms and Matthews
@@ -33,14 +33,7 @@ class BiglogDetection(evaluate.Metric):
     """Detection scores; everything is computed by `biglog.metrics.detection`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation="",
-            inputs_description=_INPUTS,
-            features=datasets.Features(
-                {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
-            ),
-        )
+        return metric_info(_DESCRIPTION, _INPUTS, "int64")
 
     def _compute(
         self,

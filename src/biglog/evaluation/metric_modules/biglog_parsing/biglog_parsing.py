@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import datasets
 import evaluate
 
+from biglog.evaluation.metric_info import metric_info
 from biglog.metrics.parsing import Parse, parsing_score
 
 _DESCRIPTION = """Scores of a log parser against annotated templates: grouping accuracy (GA), parsing accuracy
@@ -32,14 +32,7 @@ class BiglogParsing(evaluate.Metric):
     """Parsing scores; everything is computed by `biglog.metrics.parsing`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation="",
-            inputs_description=_INPUTS,
-            features=datasets.Features(
-                {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
-            ),
-        )
+        return metric_info(_DESCRIPTION, _INPUTS, "string")
 
     def _compute(
         self, predictions: Sequence[str], references: Sequence[str], **others: object

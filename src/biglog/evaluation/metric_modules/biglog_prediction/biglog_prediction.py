@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import datasets
 import evaluate
 
+from biglog.evaluation.metric_info import metric_info
 from biglog.metrics.prediction import Moments, alarms_per_day, incident_recall
 
 _DESCRIPTION = """Scores of a predictor of failures: the share of incidents that were foretold, at each lead
@@ -38,14 +38,7 @@ class BiglogPrediction(evaluate.Metric):
     """Prediction scores; everything is computed by `biglog.metrics.prediction`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation="",
-            inputs_description=_INPUTS,
-            features=datasets.Features(
-                {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
-            ),
-        )
+        return metric_info(_DESCRIPTION, _INPUTS, "int64")
 
     def _compute(
         self,
