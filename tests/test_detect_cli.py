@@ -327,6 +327,14 @@ def test_a_file_to_follow_is_there(run, steps, tmp_path: Path) -> None:
     failed(run(tmp_path / "nowhere.log", "--follow", "--encoder", TINY), "nowhere.log", "cannot be read")
 
 
+def test_a_state_needs_a_detector_that_stays(run, steps, tmp_path: Path) -> None:
+    path = tmp_path / "now.log"
+    path.write_text(log(60))
+    done = run(path, "--follow", "--state", tmp_path / "state.json", "--session", "HDFS", *QUICK)
+    failed(done, "--state goes on with a detector", "--model FOLDER")
+    assert not (tmp_path / "state.json").exists()
+
+
 def test_state_is_kept_when_a_service_is_ended(run, steps, model: Path, tmp_path: Path) -> None:
     path, state = tmp_path / "now.log", tmp_path / "state.json"
     text = lines(12, (3,))

@@ -313,6 +313,12 @@ def _follow(
         raise InputError(
             "--follow writes to standard output", remedy="Leave --out and --report out, and use >"
         )
+    if state is not None and not train and not hasattr(detector, "detector_"):
+        # What is learnt from the first lines is not in the state: the next run would learn from later ones.
+        raise InputError(
+            "--state goes on with a detector that is the same in every run, and there is none",
+            remedy="Save one by --fit FOLDER, and give --model FOLDER; or --train a log of normal operation",
+        )
     if train:
         with reading_bar(train) as progress:
             fit_files(train, detector, grouping, layout=layout, progress=progress)
